@@ -1,0 +1,97 @@
+package market
+
+// Condition is a sale condition of a print, in the consolidated numbering that
+// merges the codes of the CTA and UTP plans (one number per meaning, whatever
+// the tape's letter). Numbers without a name here are kept and shown as
+// "cond_<n>".
+type Condition uint16
+
+// ConditionRule says what a print under a condition updates in the
+// consolidated tape. With several conditions a field is updated only if every
+// one of them allows it. Source: CTA and UTP trade-condition tables,
+// "consolidated processing guidelines".
+type ConditionRule struct {
+	Name    string
+	HighLow bool
+	Last    bool
+	Volume  bool
+}
+
+// conditionRules holds the rows of the published table. Rows that allow "last"
+// only when no other print has qualified yet (prior reference price, sold out
+// of sequence, derivatively priced) are read as not updating it.
+var conditionRules = map[Condition]ConditionRule{
+	0:  {"regular", true, true, true},
+	1:  {"acquisition", true, true, true},
+	2:  {"average_price", false, false, true},
+	3:  {"automatic_execution", true, true, true},
+	4:  {"bunched", true, true, true},
+	5:  {"bunched_sold", true, false, true},
+	7:  {"cash_sale", false, false, true},
+	8:  {"closing_print", true, true, true},
+	9:  {"cross", true, true, true},
+	10: {"derivatively_priced", true, false, true},
+	11: {"distribution", true, true, true},
+	12: {"form_t", false, false, true},
+	13: {"extended_hours_sold_out_of_sequence", false, false, true},
+	14: {"intermarket_sweep", true, true, true},
+	15: {"official_close", false, false, false},
+	16: {"official_open", false, false, false},
+	17: {"opening_trade", true, true, true},
+	18: {"reopening_trade", true, true, true},
+	19: {"closing_trade", true, true, true},
+	20: {"next_day", false, false, true},
+	21: {"price_variation", false, false, true},
+	22: {"prior_reference_price", true, false, true},
+	23: {"rule_155", true, true, true},
+	25: {"opening_print", true, true, true},
+	27: {"stopped_stock", true, true, true},
+	28: {"reopening_print", true, true, true},
+	29: {"seller", false, false, true},
+	30: {"sold_last", true, true, true},
+	33: {"sold_out_of_sequence", true, false, true},
+	34: {"split_trade", true, true, true},
+	36: {"yellow_flag", true, true, true},
+	37: {"odd_lot", false, false, true},
+	38: {"corrected_close", true, true, false},
+	52: {"contingent", false, false, true},
+	53: {"qualified_contingent", false, false, true},
+}
+
+// Rule returns what a print under c updates. An unknown condition changes
+// nothing but the name: a print is not thrown away for a code that is newer
+// than this table.
+func (c Condition) Rule() ConditionRule {
+	if r, ok := conditionRules[c]; ok {
+		return r
+	}
+	return ConditionRule{HighLow: true, Last: true, Volume: true}
+}
+
+// Append appends the condition's name.
+func (c Condition) Append(dst []byte) []byte {
+	if r, ok := conditionRules[c]; ok {
+		return append(dst, r.Name...)
+	}
+	dst = append(dst, "cond_"...)
+	return AppendNumber(dst, int64(c), 0)
+}
+
+// String returns the condition's name.
+func (c Condition) String() string { return string(c.Append(nil)) }
+
+// Updates returns what the print may update: the strictest of its conditions'
+// rules, field by field.
+func (e *Event) Updates() (highLow, last, volume bool) {
+	highLow, last, volume = true, true, true
+	for _, c := range e.Conditions[:e.NumConditions] {
+		r := c.Rule()
+		highLow = highLow && r.HighLow
+		last = last && r.Last
+		volume = volume && r.Volume
+	}
+	if e.Has(FlagPrior) {
+		highLow, volume = false, false
+	}
+	return highLow, last, volume
+}

@@ -1,0 +1,216 @@
+package market
+
+// Kind says what an [Event] is about.
+type Kind uint8
+
+// The kinds of events, and which fields of Event each one uses beside the
+// header (Kind, Flags, Feed, Venue, Instrument, Event time, Received).
+const (
+	// KindNone is the zero value and never sent.
+	KindNone Kind = iota
+	// KindLevel sets the absolute Size at Price on Side of a venue's book;
+	// Size 0 removes the level.
+	KindLevel
+	// KindClear empties a venue's book; the levels of a snapshot follow it.
+	// With FlagSnapshot the book may be trusted again at the next FlagLast.
+	// Depth, if not 0, is the number of levels a side that the venue keeps.
+	KindClear
+	// KindChecksum carries the venue's checksum over its book in Sequence, to
+	// be compared once the message's levels have been applied.
+	KindChecksum
+	// KindQuote is a two-sided top of book: Price, Size are the bid, Ask,
+	// AskSize the ask. A side with Size 0 is absent. With FlagNBBO it is the
+	// national best of a SIP; Venue is then the SIP and BidVenue, AskVenue
+	// name the venues of the two sides.
+	KindQuote
+	// KindTrade is a print: Price, Size, Side of the aggressor, ID, Conditions.
+	KindTrade
+	// KindBar is an aggregate made by the provider: Price (open), High, Low,
+	// Close, VWAP, Size (volume), DayVolume, Start, End.
+	KindBar
+	// KindStatus tells an instrument's trading status at a venue in Status.
+	KindStatus
+	// KindInstrument is reference data: PriceDecimals and SizeDecimals of the
+	// instrument at this venue, Price the tick size (0 unknown), Size the lot.
+	KindInstrument
+	// KindGap means that messages of this instrument were lost (Instrument 0:
+	// of the whole feed). Its book is not to be trusted until a snapshot.
+	KindGap
+	// KindUp means that the feed's connection is up and signed in.
+	KindUp
+	// KindDown means that the feed's connection was lost: nothing it said is
+	// current any longer.
+	KindDown
+	// KindStale means that the feed's connection is open and mute.
+	KindStale
+	// KindHeartbeat says that the feed is alive. Instrument may be 0.
+	KindHeartbeat
+)
+
+var kindNames = [...]string{"none", "level", "clear", "checksum", "quote", "trade", "bar",
+	"status", "instrument", "gap", "up", "down", "stale", "heartbeat"}
+
+// String returns the kind's lower-case name.
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return "unknown"
+}
+
+// Flags qualify an [Event].
+type Flags uint16
+
+// Flags of an event.
+const (
+	// FlagLast marks the last event that one venue message holds for an
+	// instrument: only now is its book whole.
+	FlagLast Flags = 1 << iota
+	// FlagSnapshot marks events of a complete image.
+	FlagSnapshot
+	// FlagNBBO marks a quote that a SIP consolidated.
+	FlagNBBO
+	// FlagPrior marks a print from before the subscription: it tells the last
+	// price and counts in no volume (Coinbase's last_match).
+	FlagPrior
+	// FlagBarSecond and FlagBarMinute tell a provider bar's interval.
+	FlagBarSecond
+	FlagBarMinute
+	// FlagContiguous says that TradeSequence grows by exactly one per print,
+	// so that a jump is a lost print.
+	FlagContiguous
+)
+
+// Side is a side of a book, or of a trade the side that took liquidity.
+type Side uint8
+
+// The sides.
+const (
+	SideNone Side = iota
+	SideBid       // bid; as aggressor: the buyer took
+	SideAsk       // ask; as aggressor: the seller took
+)
+
+// String returns "", "bid" or "ask".
+func (s Side) String() string {
+	switch s {
+	case SideBid:
+		return "bid"
+	case SideAsk:
+		return "ask"
+	}
+	return ""
+}
+
+// Aggressor returns "", "buy" or "sell": the side of a trade in the words of a
+// tape.
+func (s Side) Aggressor() string {
+	switch s {
+	case SideBid:
+		return "buy"
+	case SideAsk:
+		return "sell"
+	}
+	return ""
+}
+
+// Opposite returns the other side; SideNone stays.
+func (s Side) Opposite() Side {
+	switch s {
+	case SideBid:
+		return SideAsk
+	case SideAsk:
+		return SideBid
+	}
+	return SideNone
+}
+
+// TradingStatus is an instrument's state at a venue.
+type TradingStatus uint8
+
+// The trading statuses.
+const (
+	StatusUnknown    TradingStatus = iota
+	StatusTrading                  // continuous trading
+	StatusHalted                   // regulatory or news halt, LULD pause, maintenance
+	StatusClosed                   // session over
+	StatusRestricted               // cancel only, post only, auction: quotes are not executable
+)
+
+var statusNames = [...]string{"unknown", "trading", "halted", "closed", "restricted"}
+
+// String returns the status's lower-case name.
+func (s TradingStatus) String() string {
+	if int(s) < len(statusNames) {
+		return statusNames[s]
+	}
+	return "unknown"
+}
+
+// MaxConditions is the number of trade conditions an event holds; SIP prints
+// carry at most four sale conditions, with room to spare.
+const MaxConditions = 6
+
+// Event is one normalized fact from one provider message: flat, without
+// pointers, made to be reused in batches. All its prices have PriceDecimals and
+// all its sizes SizeDecimals.
+type Event struct {
+	Kind          Kind
+	Side          Side
+	Flags         Flags
+	PriceDecimals Decimals
+	SizeDecimals  Decimals
+	Status        TradingStatus
+	NumConditions uint8
+	Feed          FeedID       // the connection it came over
+	Venue         VenueID      // where it happened
+	Instrument    InstrumentID // 0: the whole feed
+	BidVenue      VenueID      // NBBO: venue of the bid
+	AskVenue      VenueID      // NBBO: venue of the ask
+	Depth         uint16       // KindClear: levels a side kept by the venue, 0 all
+	Conditions    [MaxConditions]Condition
+
+	Time     int64  // venue's event time, ns since the Unix epoch, UTC; 0 unknown
+	Received int64  // when the frame reached us, ns since the Unix epoch, UTC
+	Sequence uint64 // venue's number of the message; scope and rule are the provider's
+
+	Price Price // level, trade, bid of a quote, open of a bar
+	Size  Size  // level, trade, bid of a quote, volume of a bar
+
+	Ask     Price // quote
+	AskSize Size  // quote
+
+	High, Low, Close, VWAP Price // bar
+	DayVolume              Size  // bar
+	Start, End             int64 // bar: ns since the Unix epoch
+
+	TradeSequence uint64  // trade: the venue's running number, 0 none
+	ID            TradeID // trade: the venue's identifier
+}
+
+// Has reports whether all the flags in f are set.
+func (e *Event) Has(f Flags) bool { return e.Flags&f == f }
+
+// TradeID is a venue's trade identifier, up to 40 bytes, inline so that an
+// Event has no pointer. The longest in use are UUIDs of 36 bytes.
+type TradeID struct {
+	n uint8
+	b [40]byte
+}
+
+// MakeTradeID returns the identifier with the given text, and whether it fitted;
+// a longer one is cut.
+func MakeTradeID[T ~string | ~[]byte](s T) (TradeID, bool) {
+	var id TradeID
+	id.n = uint8(copy(id.b[:], s))
+	return id, int(id.n) == len(s)
+}
+
+// Append appends the identifier's text.
+func (id *TradeID) Append(dst []byte) []byte { return append(dst, id.b[:id.n]...) }
+
+// String returns the identifier's text.
+func (id TradeID) String() string { return string(id.b[:id.n]) }
+
+// IsZero reports whether there is no identifier.
+func (id TradeID) IsZero() bool { return id.n == 0 }

@@ -1,0 +1,219 @@
+package orderbook
+
+import "github.com/quotewire/quotewire/market"
+
+// State is how far a venue's view of an instrument can be trusted. Only a live
+// one takes part in the consolidated quote.
+type State uint8
+
+// The states.
+const (
+	StateNone      State = iota // nothing heard yet
+	StateLive                   // current
+	StateResyncing              // a gap, a wrong checksum or a fresh connection; waits for a snapshot
+	StateStale                  // its connection is open and mute
+	StateDown                   // its connection is lost
+	StateHalted                 // the venue halted trading, or its quotes are not executable
+)
+
+var stateNames = [...]string{"none", "live", "resyncing", "stale", "down", "halted"}
+
+// String returns the state's lower-case name.
+func (s State) String() string {
+	if int(s) < len(stateNames) {
+		return stateNames[s]
+	}
+	return "unknown"
+}
+
+// Cause is why a venue is in its State.
+type Cause uint8
+
+// The causes.
+const (
+	CauseNone       Cause = iota
+	CauseConnected        // connection came up; waiting for a snapshot
+	CauseLost             // connection lost
+	CauseMute             // connection mute
+	CauseGap              // a message was lost
+	CauseChecksum         // the venue's checksum did not match
+	CauseCrossed          // the venue's own book was crossed after a whole message
+	CauseOverflow         // a number did not fit the instrument's scale
+	CauseTradingHalt      // the venue's trading status
+	CauseRestarted        // the process that keeps the books was restarted
+)
+
+var causeNames = [...]string{"", "connected", "lost", "mute", "gap", "checksum", "crossed",
+	"overflow", "trading_halt", "restarted"}
+
+// String returns the cause's lower-case name, "" for none.
+func (c Cause) String() string {
+	if int(c) < len(causeNames) {
+		return causeNames[c]
+	}
+	return "unknown"
+}
+
+// Level is one price and the size that stands there.
+type Level struct {
+	Price market.Price
+	Size  market.Size
+}
+
+// LevelChange sets a level of a venue's book; Size 0 removes it. With SideNone it
+// empties the venue's whole book.
+type LevelChange struct {
+	Venue market.VenueID
+	Side  market.Side
+	Level
+}
+
+// VenueStatus is a change of a venue's state for the instrument.
+type VenueStatus struct {
+	Venue market.VenueID
+	State State
+	Cause Cause
+	Since int64 // receive time of the message that changed it, ns since the Unix epoch
+}
+
+// VenueSize is the size that one venue shows at a price.
+type VenueSize struct {
+	Venue market.VenueID
+	Size  market.Size
+}
+
+// QuoteSource tells what a [Quote] is.
+type QuoteSource uint8
+
+// The sources of a quote.
+const (
+	SourceNone         QuoteSource = iota
+	SourceConsolidated             // best over the live venues that we hear
+	SourceNBBO                     // national best bid and offer, as a SIP sent it
+	SourceVenue                    // one venue's own top of book
+)
+
+var sourceNames = [...]string{"", "consolidated", "nbbo", "venue"}
+
+// String returns the source's lower-case name.
+func (s QuoteSource) String() string {
+	if int(s) < len(sourceNames) {
+		return sourceNames[s]
+	}
+	return "unknown"
+}
+
+// Quote is a best bid and offer. A side whose size is 0 is absent. Its numbers
+// are at the Scale of the Update or View that holds it.
+type Quote struct {
+	Source   QuoteSource
+	Bid, Ask market.Price
+	// BidSize and AskSize are the largest single venue's size at the best
+	// price, BidTotal and AskTotal the sum over venues.
+	BidSize, AskSize   market.Size
+	BidTotal, AskTotal market.Size
+	// BidVenues and AskVenues are the venues at the best price, by size, larger
+	// first, then in the order of their numbers.
+	BidVenues, AskVenues []VenueSize
+	Time                 int64 // event time of the message that made it, ns since the Unix epoch; 0 unknown
+	Received             int64 // receive time of that message, ns since the Unix epoch
+}
+
+// Locked reports whether both sides are present at one price.
+func (q *Quote) Locked() bool { return q.BidSize > 0 && q.AskSize > 0 && q.Bid == q.Ask }
+
+// Crossed reports whether both sides are present and the bid is above the ask.
+func (q *Quote) Crossed() bool { return q.BidSize > 0 && q.AskSize > 0 && q.Bid > q.Ask }
+
+// VenueQuote is the top of book that a venue reported as such, where it has no
+// book of levels.
+type VenueQuote struct {
+	Venue            market.VenueID
+	Bid, Ask         market.Price
+	BidSize, AskSize market.Size
+	BidVenue         market.VenueID // NBBO only
+	AskVenue         market.VenueID // NBBO only
+}
+
+// Trade is one print at the scale of its Update.
+type Trade struct {
+	Venue         market.VenueID
+	Side          market.Side // that took liquidity
+	Flags         market.Flags
+	NumConditions uint8
+	Conditions    [market.MaxConditions]market.Condition
+	Price         market.Price
+	Size          market.Size
+	Time          int64 // ns since the Unix epoch
+	Received      int64
+	ID            market.TradeID
+}
+
+// Uint128 is an unsigned 128-bit integer.
+type Uint128 struct{ Hi, Lo uint64 }
+
+// Ticker is the day so far. A price field is valid only where Has says so: an
+// instrument may have a last price and no volume.
+type Ticker struct {
+	Last      market.Price
+	LastSize  market.Size
+	LastVenue market.VenueID
+	Open      market.Price // first eligible print of the session that we saw
+	High, Low market.Price
+	PrevClose market.Price // last price of the session before
+	Volume    market.Size
+	Notional  Uint128 // sum of price × size mantissas; VWAP = Notional / Volume
+	Trades    uint64
+	HasLast, HasOpen,
+	HasPrevClose bool
+	Time     int64 // event time of the last print that changed it
+	Received int64
+}
+
+// Changed says which parts of an Update differ from the one before.
+type Changed uint8
+
+// The parts of an Update.
+const (
+	ChangedLevels   Changed = 1 << iota // Levels has entries
+	ChangedVenues                       // VenueStatus has entries
+	ChangedTops                         // Tops has entries
+	ChangedQuote                        // Quote differs
+	ChangedTicker                       // Ticker differs
+	ChangedTrades                       // Trades has entries
+	ChangedScale                        // Scale is finer than before
+	ChangedSnapshot                     // a complete image: the View discards what it had
+)
+
+// Update is all that one venue message changed for one instrument. Its slices
+// are borrowed: they are valid until the call that was handed the Update
+// returns, see [Update.CopyTo].
+type Update struct {
+	Instrument market.InstrumentID
+	Epoch      uint64 // identity of this run of Seq; a new one after a restart of the books
+	Seq        uint64 // contiguous within instrument and epoch, from 1
+	TradeSeq   uint64 // number of prints of this instrument in this epoch, including Trades
+	Changed    Changed
+	Scale      market.Scale // of every number here
+	Time       int64        // event time, ns since the Unix epoch; 0 unknown
+	Received   int64        // receive time of the frame that caused it
+	Levels     []LevelChange
+	Venues     []VenueStatus
+	Tops       []VenueQuote
+	Trades     []Trade
+	Quote      Quote  // the consolidated quote, always whole
+	Ticker     Ticker // always whole
+}
+
+// CopyTo copies u into dst, reusing the memory of dst's slices.
+func (u *Update) CopyTo(dst *Update) {
+	levels, venues, tops, trades := dst.Levels, dst.Venues, dst.Tops, dst.Trades
+	bids, asks := dst.Quote.BidVenues, dst.Quote.AskVenues
+	*dst = *u
+	dst.Levels = append(levels[:0], u.Levels...)
+	dst.Venues = append(venues[:0], u.Venues...)
+	dst.Tops = append(tops[:0], u.Tops...)
+	dst.Trades = append(trades[:0], u.Trades...)
+	dst.Quote.BidVenues = append(bids[:0], u.Quote.BidVenues...)
+	dst.Quote.AskVenues = append(asks[:0], u.Quote.AskVenues...)
+}
