@@ -31,16 +31,16 @@ type Cause uint8
 
 // The causes.
 const (
-	CauseNone       Cause = iota
-	CauseConnected        // connection came up; waiting for a snapshot
-	CauseLost             // connection lost
-	CauseMute             // connection mute
-	CauseGap              // a message was lost
-	CauseChecksum         // the venue's checksum did not match
-	CauseCrossed          // the venue's own book was crossed after a whole message
-	CauseOverflow         // a number did not fit the instrument's scale
-	CauseTradingHalt      // the venue's trading status
-	CauseRestarted        // the process that keeps the books was restarted
+	CauseNone        Cause = iota
+	CauseConnected         // connection came up; waiting for a snapshot
+	CauseLost              // connection lost
+	CauseMute              // connection mute
+	CauseGap               // a message was lost
+	CauseChecksum          // the venue's checksum did not match
+	CauseCrossed           // the venue's own book was crossed after a whole message
+	CauseOverflow          // a number did not fit the instrument's scale
+	CauseTradingHalt       // the venue's trading status
+	CauseRestarted         // the process that keeps the books was restarted
 )
 
 var causeNames = [...]string{"", "connected", "lost", "mute", "gap", "checksum", "crossed",
