@@ -1,0 +1,188 @@
+package orderbook
+
+import (
+	"slices"
+
+	"github.com/quotewire/quotewire/market"
+)
+
+// Ladder is one side of a book: its levels sorted by price with the best last,
+// so that the levels that change most are the cheapest to reach. The zero value
+// of everything but the side is an empty ladder.
+type Ladder struct {
+	side   market.Side
+	levels []Level // worst first, best last
+}
+
+// NewLadder returns an empty ladder of bids or asks.
+func NewLadder(side market.Side) Ladder { return Ladder{side: side} }
+
+// Len returns the number of levels.
+func (l *Ladder) Len() int { return len(l.levels) }
+
+// Best returns the best level, false if there is none.
+func (l *Ladder) Best() (Level, bool) {
+	if len(l.levels) == 0 {
+		return Level{}, false
+	}
+	return l.levels[len(l.levels)-1], true
+}
+
+// At returns the i-th level counted from the best, 0 being the best.
+func (l *Ladder) At(i int) Level { return l.levels[len(l.levels)-1-i] }
+
+// AppendTop appends the best n levels, best first; all of them for n = 0.
+func (l *Ladder) AppendTop(dst []Level, n int) []Level {
+	if n <= 0 || n > len(l.levels) {
+		n = len(l.levels)
+	}
+	for i := len(l.levels) - 1; i >= len(l.levels)-n; i-- {
+		dst = append(dst, l.levels[i])
+	}
+	return dst
+}
+
+// better reports whether price a is strictly better than b on this side.
+func (l *Ladder) better(a, b market.Price) bool {
+	if l.side == market.SideBid {
+		return a > b
+	}
+	return a < b
+}
+
+// nearTop is how many levels from the best are tried one by one before the rest
+// is searched by halving: most changes are there, and a short scan over adjacent
+// memory is quicker than a binary search's jumps.
+const nearTop = 12
+
+// find returns the index in levels where the price is, or belongs, and whether
+// it is there.
+func (l *Ladder) find(p market.Price) (int, bool) {
+	lv := l.levels
+	i := len(lv)
+	for stop := max(i-nearTop, 0); i > stop; i-- {
+		q := lv[i-1].Price
+		if q == p {
+			return i - 1, true
+		}
+		if l.better(p, q) {
+			return i, false
+		}
+	}
+	lo, hi := 0, i
+	for lo < hi {
+		mid := int(uint(lo+hi) >> 1)
+		q := lv[mid].Price
+		if q == p {
+			return mid, true
+		}
+		if l.better(p, q) {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo, false
+}
+
+// Set gives the level at price the size, adding it if it is new; size 0 removes
+// it. It reports whether anything changed: removing a level that is not there is
+// normal on some venues.
+func (l *Ladder) Set(p market.Price, s market.Size) bool {
+	i, ok := l.find(p)
+	switch {
+	case ok && s == 0:
+		l.levels = append(l.levels[:i], l.levels[i+1:]...)
+	case ok:
+		if l.levels[i].Size == s {
+			return false
+		}
+		l.levels[i].Size = s
+	case s == 0:
+		return false
+	default:
+		l.levels = slices.Insert(l.levels, i, Level{p, s})
+	}
+	return true
+}
+
+// Truncate keeps the best n levels and hands each one that goes to drop, worst
+// first.
+func (l *Ladder) Truncate(n int, drop func(Level)) {
+	over := len(l.levels) - n
+	if over <= 0 {
+		return
+	}
+	for _, lv := range l.levels[:over] {
+		drop(lv)
+	}
+	l.levels = append(l.levels[:0], l.levels[over:]...)
+}
+
+// Clear removes all levels and keeps the memory, unless it is much.
+func (l *Ladder) Clear() {
+	if cap(l.levels) > 1<<16 {
+		l.levels = nil
+	}
+	l.levels = l.levels[:0]
+}
+
+// push adds a level without looking for its place; sort must follow.
+func (l *Ladder) push(p market.Price, s market.Size) {
+	l.levels = append(l.levels, Level{p, s})
+}
+
+// sort puts pushed levels in order; of several with one price the last wins, and
+// size 0 means none. Sorting once is far cheaper than finding the place of each
+// of a snapshot's tens of thousands of levels in the venue's order.
+func (l *Ladder) sort() {
+	slices.SortStableFunc(l.levels, func(a, b Level) int {
+		switch {
+		case a.Price == b.Price:
+			return 0
+		case l.better(b.Price, a.Price):
+			return -1
+		}
+		return 1
+	})
+	out := l.levels[:0]
+	for i, lv := range l.levels {
+		if i+1 < len(l.levels) && l.levels[i+1].Price == lv.Price {
+			continue
+		}
+		if lv.Size != 0 {
+			out = append(out, lv)
+		}
+	}
+	l.levels = out
+}
+
+// fits reports whether all its numbers can be converted to a finer scale.
+func (l *Ladder) fits(from, to market.Scale) bool {
+	for _, lv := range l.levels {
+		if !lv.fits(from, to) {
+			return false
+		}
+	}
+	return true
+}
+
+// rescale converts all its numbers to a finer scale that they fit.
+func (l *Ladder) rescale(from, to market.Scale) {
+	for i := range l.levels {
+		l.levels[i].rescale(from, to)
+	}
+}
+
+func (lv *Level) rescale(from, to market.Scale) {
+	rescalePrice(&lv.Price, from, to)
+	rescaleSize(&lv.Size, from, to)
+}
+
+func rescalePrice(p *market.Price, from, to market.Scale) {
+	*p, _ = market.Rescale(*p, from.Price, to.Price)
+}
+
+func rescaleSize(s *market.Size, from, to market.Scale) {
+	*s, _ = market.Rescale(*s, from.Size, to.Size)
+}

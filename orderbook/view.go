@@ -1,0 +1,277 @@
+package orderbook
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/quotewire/quotewire/market"
+)
+
+// GapError says that an [Update] does not continue what a [View] holds. Ask for
+// a snapshot.
+type GapError struct {
+	Instrument          market.InstrumentID
+	Epoch, Seq          uint64 // held
+	GotEpoch, GotUpdate uint64 // came
+}
+
+// Error tells both positions.
+func (e *GapError) Error() string {
+	return fmt.Sprintf("update %x/%d does not follow %x/%d", e.GotEpoch, e.GotUpdate, e.Epoch, e.Seq)
+}
+
+// View is one instrument's state, rebuilt from its Updates: the other end of a
+// [Shard], in the same process or on another machine. Its numbers are at Scale.
+// It belongs to one goroutine.
+type View struct {
+	Instrument market.InstrumentID
+	Epoch      uint64
+	Seq        uint64 // of the last update applied; 0 before any
+	TradeSeq   uint64
+	Scale      market.Scale
+	Time       int64 // event time of the last update, ns since the Unix epoch
+	Received   int64
+	Quote      Quote
+	Ticker     Ticker
+	Venues     []*VenueView // by number
+
+	LastTrade Trade // valid if TradeSeq > 0
+}
+
+// VenueView is one venue's part of a [View].
+type VenueView struct {
+	VenueStatus
+	Bids, Asks Ladder
+	Top        VenueQuote // where the venue has no levels
+	HasBook    bool       // it has price levels, or had
+}
+
+// Venue returns the part of one venue, nil if nothing was heard of it.
+func (v *View) Venue(id market.VenueID) *VenueView {
+	for _, w := range v.Venues {
+		if w.Venue == id {
+			return w
+		}
+	}
+	return nil
+}
+
+func (v *View) venue(id market.VenueID) *VenueView {
+	if w := v.Venue(id); w != nil {
+		return w
+	}
+	w := &VenueView{Bids: NewLadder(market.SideBid), Asks: NewLadder(market.SideAsk)}
+	w.VenueStatus.Venue = id
+	i, _ := slices.BinarySearchFunc(v.Venues, id, func(w *VenueView, id market.VenueID) int { return int(w.Venue) - int(id) })
+	v.Venues = slices.Insert(v.Venues, i, w)
+	return w
+}
+
+// Apply brings the view forward by one update. An update that is not the next
+// one of the same epoch is refused with a *GapError and changes nothing, unless
+// it is a snapshot or the first update of another epoch, which replace everything. One that has been applied already
+// (an older Seq of the same epoch) is ignored.
+func (v *View) Apply(u *Update) error {
+	if u.Changed&ChangedSnapshot != 0 || u.Seq == 1 && u.Epoch != v.Epoch {
+		// The first update of an epoch is complete too: there was nothing before.
+		*v = View{Venues: v.Venues[:0], Quote: Quote{BidVenues: v.Quote.BidVenues, AskVenues: v.Quote.AskVenues}}
+	} else if u.Epoch == v.Epoch && u.Seq <= v.Seq {
+		return nil
+	} else if u.Epoch != v.Epoch || u.Seq != v.Seq+1 {
+		return &GapError{u.Instrument, v.Epoch, v.Seq, u.Epoch, u.Seq}
+	}
+	if u.Changed&ChangedScale != 0 && v.Scale != u.Scale {
+		for _, w := range v.Venues {
+			w.Bids.rescale(v.Scale, u.Scale)
+			w.Asks.rescale(v.Scale, u.Scale)
+			w.Top.rescale(v.Scale, u.Scale)
+		}
+		rescalePrice(&v.LastTrade.Price, v.Scale, u.Scale)
+		rescaleSize(&v.LastTrade.Size, v.Scale, u.Scale)
+	}
+	v.Instrument, v.Epoch, v.Seq, v.TradeSeq = u.Instrument, u.Epoch, u.Seq, u.TradeSeq
+	v.Scale, v.Time, v.Received = u.Scale, u.Time, u.Received
+	for i := range u.Venues {
+		v.venue(u.Venues[i].Venue).VenueStatus = u.Venues[i]
+	}
+	for i := range u.Tops {
+		v.venue(u.Tops[i].Venue).Top = u.Tops[i]
+	}
+	v.applyLevels(u.Levels)
+	bids, asks := v.Quote.BidVenues, v.Quote.AskVenues
+	v.Quote = u.Quote
+	v.Quote.BidVenues = append(bids[:0], u.Quote.BidVenues...)
+	v.Quote.AskVenues = append(asks[:0], u.Quote.AskVenues...)
+	v.Ticker = u.Ticker
+	if n := len(u.Trades); n > 0 {
+		v.LastTrade = u.Trades[n-1]
+	}
+	return nil
+}
+
+// applyLevels applies level changes. What follows a clear is a complete image,
+// in order, and is loaded at once.
+func (v *View) applyLevels(changes []LevelChange) {
+	var w *VenueView
+	image := false
+	for i := range changes {
+		c := &changes[i]
+		if w == nil || w.Venue != c.Venue {
+			if image {
+				w.Bids.sort()
+				w.Asks.sort()
+				image = false
+			}
+			w = v.venue(c.Venue)
+		}
+		switch {
+		case c.Side == market.SideNone:
+			w.Bids.Clear()
+			w.Asks.Clear()
+			image = true
+			w.HasBook = w.HasBook || i+1 < len(changes) && changes[i+1].Venue == c.Venue
+		case image && c.Side == market.SideBid:
+			w.Bids.push(c.Price, c.Size)
+		case image:
+			w.Asks.push(c.Price, c.Size)
+		case c.Side == market.SideBid:
+			w.Bids.Set(c.Price, c.Size)
+			w.HasBook = true
+		default:
+			w.Asks.Set(c.Price, c.Size)
+			w.HasBook = true
+		}
+	}
+	if image {
+		w.Bids.sort()
+		w.Asks.sort()
+	}
+}
+
+// Snapshot makes dst a complete image of the view, reusing its memory.
+func (v *View) Snapshot(dst *Update) {
+	*dst = Update{
+		Instrument: v.Instrument, Epoch: v.Epoch, Seq: v.Seq, TradeSeq: v.TradeSeq,
+		Changed: ChangedSnapshot | ChangedLevels | ChangedVenues | ChangedTops | ChangedQuote | ChangedTicker | ChangedScale,
+		Scale:   v.Scale, Time: v.Time, Received: v.Received,
+		Levels: dst.Levels[:0], Venues: dst.Venues[:0], Tops: dst.Tops[:0], Trades: dst.Trades[:0],
+		Ticker: v.Ticker,
+		Quote:  Quote{BidVenues: dst.Quote.BidVenues, AskVenues: dst.Quote.AskVenues},
+	}
+	bids, asks := dst.Quote.BidVenues[:0], dst.Quote.AskVenues[:0]
+	dst.Quote = v.Quote
+	dst.Quote.BidVenues = append(bids, v.Quote.BidVenues...)
+	dst.Quote.AskVenues = append(asks, v.Quote.AskVenues...)
+	for _, w := range v.Venues {
+		dst.Venues = append(dst.Venues, w.VenueStatus)
+		if w.HasBook {
+			dst.Levels = append(dst.Levels, LevelChange{Venue: w.Venue})
+			for _, l := range [2]*Ladder{&w.Bids, &w.Asks} {
+				for _, lv := range l.levels {
+					dst.Levels = append(dst.Levels, LevelChange{w.Venue, l.side, lv})
+				}
+			}
+		} else {
+			dst.Tops = append(dst.Tops, w.Top)
+		}
+	}
+	if v.TradeSeq > 0 {
+		dst.Trades = append(dst.Trades, v.LastTrade)
+		dst.Changed |= ChangedTrades
+	}
+}
+
+// usable reports whether the venue takes part in the consolidated view.
+func (w *VenueView) usable() bool { return w.State == StateLive }
+
+// Best returns the venue's best bid and ask; a side with size 0 is absent. It is
+// empty where the venue is not live.
+func (w *VenueView) Best() (bid, ask Level) {
+	if !w.usable() {
+		return Level{}, Level{}
+	}
+	if w.HasBook {
+		bid, _ = w.Bids.Best()
+		ask, _ = w.Asks.Best()
+		return bid, ask
+	}
+	return Level{w.Top.Bid, w.Top.BidSize}, Level{w.Top.Ask, w.Top.AskSize}
+}
+
+// DepthLevel is a level of the consolidated book: the size that all live venues
+// show at a price, and how many of the splits that go with it are its own.
+type DepthLevel struct {
+	Level
+	Venues int // number of entries in the splits, in order
+}
+
+// AppendDepth appends the best n levels (0: all) of one side over all live
+// venues, best first, and the split of each by venue to splits. The venues'
+// ladders are merged on the way: nothing is kept that could disagree with them.
+// A venue that sends only its top of book takes part with that one level.
+func (v *View) AppendDepth(dst []DepthLevel, splits []VenueSize, side market.Side, n int) ([]DepthLevel, []VenueSize) {
+	const maxVenues = 32
+	var heads [maxVenues]struct {
+		w    *VenueView
+		l    *Ladder
+		next int
+	}
+	k := 0
+	for _, w := range v.Venues {
+		// A SIP's national best repeats what venues show; it is no venue's depth.
+		if !w.usable() || w.Top.BidVenue != 0 || w.Top.AskVenue != 0 || k == maxVenues {
+			continue
+		}
+		heads[k].w = w
+		heads[k].l = w.ladder(side)
+		k++
+	}
+	better := Ladder{side: side}
+	for count := 0; n == 0 || count < n; count++ {
+		found := false
+		var best market.Price
+		for i := range heads[:k] {
+			h := &heads[i]
+			if lv, ok := h.w.depthAt(h.l, side, h.next); ok && (!found || better.better(lv.Price, best)) {
+				best, found = lv.Price, true
+			}
+		}
+		if !found {
+			break
+		}
+		d := DepthLevel{Level: Level{Price: best}}
+		for i := range heads[:k] {
+			h := &heads[i]
+			if lv, ok := h.w.depthAt(h.l, side, h.next); ok && lv.Price == best {
+				d.Size = addSize(d.Size, lv.Size)
+				d.Venues++
+				splits = append(splits, VenueSize{h.w.Venue, lv.Size})
+				h.next++
+			}
+		}
+		dst = append(dst, d)
+	}
+	return dst, splits
+}
+
+func (w *VenueView) ladder(side market.Side) *Ladder {
+	if side == market.SideBid {
+		return &w.Bids
+	}
+	return &w.Asks
+}
+
+// depthAt returns the i-th best level that the venue shows on a side.
+func (w *VenueView) depthAt(l *Ladder, side market.Side, i int) (Level, bool) {
+	if w.HasBook {
+		if i >= l.Len() {
+			return Level{}, false
+		}
+		return l.At(i), true
+	}
+	lv := Level{w.Top.Ask, w.Top.AskSize}
+	if side == market.SideBid {
+		lv = Level{w.Top.Bid, w.Top.BidSize}
+	}
+	return lv, i == 0 && lv.Size > 0
+}
