@@ -21,9 +21,13 @@ const (
 	// Lost says that frames are missing at this place of a recording, because
 	// the disk could not keep up; Payload is their number as decimal text.
 	Lost
+	// Reply is the body of an answer to a request beside the stream, such as
+	// the REST snapshot that a provider's resync starts from, in Payload; URL
+	// is what was asked.
+	Reply
 )
 
-var frameKinds = [...]string{"data", "up", "down", "stale", "lost"}
+var frameKinds = [...]string{"data", "up", "down", "stale", "lost", "reply"}
 
 // String returns the kind's lower-case name.
 func (k FrameKind) String() string {
@@ -39,6 +43,7 @@ type Frame struct {
 	Binary   bool   // the payload came as a binary message
 	Feed     string // name of the feed connection, as in the config
 	Provider string // which decoder understands it: "polygon", "coinbase", "kraken"
+	URL      string // Reply: what was asked; Up: where the connection goes, if known; else empty
 	Received int64  // when it reached us, ns since the Unix epoch, UTC
 	Payload  []byte // exactly as it came; valid only until emit returns
 }

@@ -1,0 +1,117 @@
+package feeds
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Connector makes the connections of one provider.
+//
+// It may have a method Mute() time.Duration: how long this provider is silent
+// at most while it is well, the default of Policy.Mute.
+type Connector interface {
+	// Connect dials, signs in and sends what is to be subscribed. The
+	// Connection lives in ctx: when ctx ends, a Connect or Next in progress
+	// returns at once. It should return a *DisconnectError where it knows what
+	// the failure means. What the provider said on the way goes to a.
+	Connect(ctx context.Context, a *Attempt) (Connection, error)
+}
+
+// Connection is one connection that is signed in. Next and Close are called by
+// one goroutine.
+//
+// It may have a method Resync(venueSymbol string) error, which asks for a
+// symbol's book again and is called from another goroutine than Next, and a
+// method Backlog() int, safe from any goroutine: how many messages have been
+// read from the network and wait for Next.
+type Connection interface {
+	// Next waits for the next message. The payload is valid until the next
+	// call. Its error, best a *DisconnectError, is final.
+	Next() (payload []byte, binary bool, err error)
+	// Close ends the connection, politely where that is quick, within 3 s
+	// whatever the peer does. It is called once, after the last Next.
+	Close()
+}
+
+const (
+	maxKept         = 256 // messages of one attempt
+	maxProblems     = 16
+	maxProblemBytes = 256
+)
+
+// Attempt is what a Connector tells of one attempt and the connection that
+// comes of it. Its zero value is ready to use; its methods are safe from any
+// goroutine.
+type Attempt struct {
+	mu       sync.Mutex
+	logger   *slog.Logger // nil discards
+	kept     []keptMessage
+	problems []string
+}
+
+// keptMessage is a message that came before the connection was up.
+type keptMessage struct {
+	received int64
+	binary   bool
+	payload  []byte
+}
+
+// Received hands on a message that came while connecting, so that it too is in
+// the stream. The payload is copied. After Connect has returned, messages come
+// from Next.
+func (a *Attempt) Received(payload []byte, binary bool) {
+	now := time.Now().UnixNano()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.kept) < maxKept {
+		a.kept = append(a.kept, keptMessage{now, binary, slices.Clone(payload)})
+	}
+}
+
+// Problem tells of something that the provider refused without ending the
+// connection, such as one unknown symbol. It is logged and shown in Status,
+// once for each text, the first 16 of them.
+func (a *Attempt) Problem(text string) {
+	if len(text) > maxProblemBytes {
+		text = text[:maxProblemBytes] + "..."
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.problems) >= maxProblems || slices.Contains(a.problems, text) {
+		return
+	}
+	a.problems = append(a.problems, text)
+	if a.logger != nil {
+		a.logger.Warn("the provider reported a problem", "problem", text)
+	}
+}
+
+// Problems returns what was told to Problem.
+func (a *Attempt) Problems() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.problems)
+}
+
+// takeKept returns the messages that came while connecting, once.
+func (a *Attempt) takeKept() []keptMessage {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	kept := a.kept
+	a.kept = nil
+	return kept
+}
+
+// firstReceived returns when the first message came while connecting, ns since
+// the Unix epoch; 0 for none.
+func (a *Attempt) firstReceived() int64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.kept) == 0 {
+		return 0
+	}
+	return a.kept[0].received
+}

@@ -1,0 +1,151 @@
+package feeds
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// run is one Supervisor.Run. It belongs to that goroutine.
+type run struct {
+	s          *Supervisor
+	policy     Policy
+	retry      *retry
+	downstream func(Frame) error
+	logger     *slog.Logger
+	told       DisconnectCause // of the last Down; empty at first and after Up
+}
+
+var (
+	errMute           = errors.New("mute")
+	errConnectTimeout = errors.New("connect timeout")
+)
+
+// attempt makes one attempt and serves what comes of it to its end. It returns
+// why that ended, or an error of downstream.
+func (r *run) attempt(parent context.Context) (*DisconnectError, error) {
+	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
+	try := &Attempt{logger: r.logger}
+	r.s.transition(func(st *Status) {
+		st.State, st.NextRetry = StateConnecting, time.Time{}
+		st.Attempts++
+		r.s.try = try
+	})
+
+	timeout := time.AfterFunc(r.policy.ConnectTimeout, func() { cancel(errConnectTimeout) })
+	conn, err := r.s.Connector.Connect(ctx, try)
+	timeout.Stop()
+	if err != nil {
+		end := r.explain(parent, ctx, err)
+		if err := r.emitKept(try); err != nil {
+			return nil, err
+		}
+		return end, r.emitDown(end)
+	}
+
+	began := time.Now()
+	end, err := r.serve(parent, ctx, cancel, try, conn)
+	r.retry.lived(time.Unix(0, r.s.lastFrame.Load()).Sub(began))
+	return end, err
+}
+
+// serve tells that conn is up, hands on its messages to its end, tells of that
+// and closes it.
+func (r *run) serve(parent, ctx context.Context, cancel context.CancelCauseFunc, try *Attempt, conn Connection) (*DisconnectError, error) {
+	// In this order at the end: what helps is told to stop, the connection is
+	// closed, which frees a helper stuck in a write, and the helpers are
+	// waited for.
+	var helpers sync.WaitGroup
+	defer helpers.Wait()
+	defer conn.Close()
+	defer cancel(nil)
+
+	r.s.transition(func(st *Status) {
+		st.State = StateLive
+		r.s.ups++
+		r.s.conn = conn
+	})
+	defer r.s.transition(func(*Status) { r.s.conn = nil })
+	r.logger.Info("feed is up")
+	if err := r.emitUp(try); err != nil {
+		return nil, err
+	}
+
+	if r.policy.Mute > 0 {
+		helpers.Go(func() { r.s.watch(ctx, r.policy.Mute, func() { cancel(errMute) }) })
+	}
+	if c, ok := conn.(interface{ Resync(string) error }); ok {
+		queue := r.s.resyncs.open()
+		defer r.s.resyncs.close()
+		helpers.Go(func() { r.s.sendResyncs(ctx, queue, r.policy.ResyncGap, c.Resync, r.logger) })
+	}
+
+	lost, err := r.pump(conn)
+	if err != nil {
+		return nil, err
+	}
+	end := r.explain(parent, ctx, lost)
+	if end.Cause == CauseMute {
+		r.s.transition(func(st *Status) { st.State, st.Cause = StateStale, end.Error() })
+		if err := r.emitText(Stale, end.Error()); err != nil {
+			return nil, err
+		}
+	}
+	return end, r.emitDown(end)
+}
+
+// pump hands on messages until the connection is lost or downstream fails.
+// This is the path of every frame: no lock, no allocation.
+func (r *run) pump(conn Connection) (lost, failed error) {
+	f := Frame{Kind: Data, Feed: r.s.Feed, Provider: r.s.Provider}
+	for {
+		payload, binary, err := conn.Next()
+		if err != nil {
+			return err, nil
+		}
+		f.Payload, f.Binary, f.Received = payload, binary, time.Now().UnixNano()
+		if err := r.emitData(f); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// wait shows why and until when nothing happens, and lets that time pass.
+func (r *run) wait(ctx context.Context, end *DisconnectError) error {
+	d := r.retry.next(end)
+	state := StateDown
+	switch end.Cause {
+	case CauseRefused:
+		state = StateRefused
+	case CauseEvicted:
+		state = StateEvicted
+	}
+	r.s.transition(func(st *Status) { st.State, st.Cause, st.NextRetry = state, end.Error(), time.Now().Add(d).UTC() })
+	r.logger.Warn("feed is down", "cause", end.Error(), "retry_in", d.Round(time.Millisecond))
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// explain says what the end of a connection means: its context may know better
+// than the read that was interrupted.
+func (r *run) explain(parent, ctx context.Context, err error) *DisconnectError {
+	switch cause := context.Cause(ctx); {
+	case parent.Err() != nil:
+		return &DisconnectError{Cause: CauseClosed, Err: errors.New("stopped")}
+	case cause == errMute:
+		return &DisconnectError{Cause: CauseMute, Err: fmt.Errorf("no message for %v", r.policy.Mute)}
+	case cause == errConnectTimeout:
+		return &DisconnectError{Cause: CauseLost, Err: fmt.Errorf("not signed in within %v", r.policy.ConnectTimeout)}
+	}
+	return asDisconnect(err)
+}
