@@ -1,0 +1,448 @@
+package normalizer
+
+import (
+	"strings"
+
+	"github.com/quotewire/quotewire/feeds"
+	"github.com/quotewire/quotewire/market"
+)
+
+// coinbase decodes the WebSocket feed of Coinbase Exchange: flat objects that
+// name themselves in type.
+type coinbase struct {
+	*base
+	venue    market.VenueID
+	products listings[coinbaseProduct]
+}
+
+// coinbaseProduct is what is known of one product, subscribed or not.
+type coinbaseProduct struct {
+	id        market.InstrumentID // 0: no event of it yet
+	reference reference
+}
+
+func newCoinbase(b *base, _ Config) (Decoder, error) {
+	venue, err := b.dir.Venue("coinbase")
+	return &coinbase{base: b, venue: venue}, err
+}
+
+// coinbaseMessage holds the places of a message's values.
+type coinbaseMessage struct {
+	typ, product, time, side, size, price, tradeID, lastTradeID, sequence span
+	message, reason, products                                             span
+	levels                                                                [3]span // bids, asks, changes: deferred
+	read                                                                  [3]bool
+}
+
+// The lists of levels in a message.
+const (
+	listBids = iota
+	listAsks
+	listChanges
+)
+
+// maxVerboseDecimals is from where on the trailing zeros of a text are dropped.
+// The feed writes a price with its increment's decimals in one message and with
+// eight in another; zeros beyond that would only refine the instrument's scale.
+const maxVerboseDecimals market.Decimals = 8
+
+// Decode implements [Decoder].
+//
+// A frame is one message. A book message that is refused becomes a KindGap of
+// its product, of all products where it breaks off before the name, because the
+// level2 channel has neither sequence nor checksum to show the loss later.
+func (d *coinbase) Decode(dst []market.Event, f feeds.Frame) ([]market.Event, error) {
+	if f.Kind != feeds.Data {
+		if f.Kind == feeds.Up || f.Kind == feeds.Down {
+			for _, p := range d.products.order {
+				p.reference.forget()
+			}
+		}
+		return d.control(dst, f)
+	}
+	if !d.begin(f) {
+		return d.gap(dst, 0, d.venue), d.err()
+	}
+	n := len(dst)
+	var m coinbaseMessage
+	var why fault // of the levels
+	s := &d.s
+	if s.open('{') {
+		for s.key() {
+			list := -1
+			switch string(s.name) {
+			case "type":
+				m.typ = s.value()
+			case "product_id":
+				m.product = s.value()
+			case "time":
+				m.time = s.value()
+			case "side":
+				m.side = s.value()
+			case "size":
+				m.size = s.value()
+			case "price":
+				m.price = s.value()
+			case "trade_id":
+				m.tradeID = s.value()
+			case "last_trade_id":
+				m.lastTradeID = s.value()
+			case "sequence":
+				m.sequence = s.value()
+			case "message":
+				m.message = s.value()
+			case "reason":
+				m.reason = s.value()
+			case "products":
+				m.products = s.value()
+			case "bids":
+				list = listBids
+			case "asks":
+				list = listAsks
+			case "changes":
+				list = listChanges
+			default:
+				s.value()
+			}
+			if list < 0 {
+				continue
+			}
+			// In the order that Coinbase sends them, type and product are known
+			// by now and the levels are read in passing.
+			if m.read[list] || !d.isBook(m.typ) || m.product.kind == absent {
+				m.levels[list] = s.value()
+				continue
+			}
+			dst = d.startBook(dst, &m, n)
+			m.read[list] = true
+			var bad fault
+			dst, bad = d.list(dst, list)
+			why = first(why, bad)
+		}
+	}
+	if !s.end() {
+		d.refuseFault()
+		dst = dst[:n]
+		if m.typ.kind == absent {
+			return d.gap(dst, 0, d.venue), d.err()
+		}
+		if d.isBook(m.typ) {
+			dst = d.gapOf(dst, &m)
+		}
+		return dst, d.err()
+	}
+	return d.message(dst, n, &m, why), d.err()
+}
+
+func (d *coinbase) isBook(typ span) bool {
+	b, _ := d.s.str(typ)
+	return string(b) == "l2update" || string(b) == "snapshot"
+}
+
+// message handles a message that was read to its end. Levels that were read in
+// passing are in dst from n on.
+func (d *coinbase) message(dst []market.Event, n int, m *coinbaseMessage, why fault) []market.Event {
+	s := &d.s
+	typ, ok := s.str(m.typ)
+	if !ok {
+		d.refuse(CauseMissingField, "message without type")
+		return dst[:n]
+	}
+	switch string(typ) {
+	case "snapshot", "l2update":
+		return d.book(dst, n, m, why)
+	case "match", "last_match":
+		return d.match(dst, m, typ[0] == 'l')
+	case "heartbeat":
+		return d.heartbeat(dst, m)
+	case "status":
+		return d.status(dst, m.products)
+	case "subscriptions", "ticker", "auction", "rfq_match", "rfq_matches":
+		return dst // known, not taken
+	case "error":
+		message, _ := s.str(m.message)
+		detail := string(clip(message))
+		reason, _ := s.str(m.reason)
+		d.refuse(CauseProvider, "%q %q", detail, clip(reason))
+		return dst
+	}
+	d.refuse(CauseUnknownType, "type %q", clip(typ))
+	return dst
+}
+
+// product returns what is known of the product named by v.
+func (d *coinbase) product(v span) (*coinbaseProduct, fault) {
+	b, ok := d.s.str(v)
+	if !ok {
+		return nil, fault{CauseMissingField, "product_id", v}
+	}
+	if p := d.products.by[string(b)]; p != nil {
+		return p, fault{}
+	}
+	if _, _, ok := coinbaseSymbol(string(b)); !ok || market.CheckSymbol(string(b)) != nil {
+		return nil, fault{CauseBadSymbol, "product_id", v}
+	}
+	p, _ := d.products.get(b)
+	if p == nil {
+		return nil, fault{CauseOversized, "more symbols than a feed may have, at", v}
+	}
+	return p, fault{}
+}
+
+// coinbaseSymbol splits a product's name, which is canonical as it is.
+func coinbaseSymbol(symbol string) (base, quote string, ok bool) {
+	base, quote, ok = strings.Cut(symbol, "-")
+	return base, quote, ok && base != "" && quote != ""
+}
+
+// seen is product for events: it gives the product its instrument number.
+func (d *coinbase) seen(v span) (*coinbaseProduct, fault) {
+	p, why := d.product(v)
+	if why.is() || p.id != 0 {
+		return p, why
+	}
+	b, _ := d.s.str(v)
+	symbol := string(b)
+	base, quote, _ := coinbaseSymbol(symbol)
+	id, err := d.register(symbol, symbol, cryptoClass(base, quote))
+	if err != nil {
+		return nil, fault{CauseBadSymbol, "product_id", v}
+	}
+	p.id = id
+	return p, fault{}
+}
+
+// gapOf appends the gap of the message's product, of the whole feed where it has
+// none.
+func (d *coinbase) gapOf(dst []market.Event, m *coinbaseMessage) []market.Event {
+	id := market.InstrumentID(0)
+	if p, why := d.seen(m.product); !why.is() {
+		id = p.id
+		p.reference.forget()
+	}
+	return d.gap(dst, id, d.venue)
+}
+
+// startBook appends what comes before the levels of a snapshot, once.
+func (d *coinbase) startBook(dst []market.Event, m *coinbaseMessage, n int) []market.Event {
+	if typ, _ := d.s.str(m.typ); len(dst) > n || string(typ) != "snapshot" {
+		return dst
+	}
+	p, why := d.seen(m.product)
+	if why.is() {
+		return dst // found again, and counted, at the message's end
+	}
+	dst = d.tell(dst, &p.reference, p.reference.status, p.id, d.venue)
+	dst, _ = d.add(dst, market.KindClear)
+	return dst
+}
+
+// list reads one of the lists of levels.
+func (d *coinbase) list(dst []market.Event, list int) ([]market.Event, fault) {
+	switch list {
+	case listBids:
+		return d.pairs(dst, market.SideBid)
+	case listAsks:
+		return d.pairs(dst, market.SideAsk)
+	}
+	return d.changes(dst)
+}
+
+// changes reads an array of [side, price, size].
+func (d *coinbase) changes(dst []market.Event) ([]market.Event, fault) {
+	s := &d.s
+	var why fault
+	n := len(dst)
+	if s.peek() != '[' {
+		return dst, fault{CauseBadValue, "changes", s.value()}
+	}
+	s.open('[')
+	for s.elem() {
+		if s.peek() != '[' {
+			why = first(why, fault{CauseBadValue, "change", s.value()})
+			continue
+		}
+		s.open('[')
+		var side, price, size span
+		for i := 0; s.elem(); i++ {
+			v := s.value()
+			switch i {
+			case 0:
+				side = v
+			case 1:
+				price = v
+			case 2:
+				size = v
+			}
+		}
+		if s.bad {
+			break
+		}
+		if why.is() {
+			continue
+		}
+		var way market.Side
+		if way, why = d.side(side); !why.is() {
+			dst, why = d.level(dst, way, price, size)
+			if len(dst)-n > maxLevels {
+				why = first(why, fault{CauseOversized, "too many changes at", price})
+			}
+		}
+	}
+	return dst, why
+}
+
+func (d *coinbase) side(v span) (market.Side, fault) {
+	b, ok := d.s.str(v)
+	switch {
+	case !ok:
+		return 0, fault{CauseMissingField, "side", v}
+	case string(b) == "buy":
+		return market.SideBid, fault{}
+	case string(b) == "sell":
+		return market.SideAsk, fault{}
+	}
+	return 0, fault{CauseBadSide, "side", v}
+}
+
+// book ends a snapshot or l2update. A snapshot has no time. Where anything in the
+// message is bad, a KindGap takes the place of all of it.
+func (d *coinbase) book(dst []market.Event, n int, m *coinbaseMessage, why fault) []market.Event {
+	s := &d.s
+	typ, _ := s.str(m.typ)
+	snapshot := string(typ) == "snapshot"
+	p, bad := d.seen(m.product)
+	if bad.is() {
+		d.refusePart("book", bad)
+		return d.gap(dst[:n], 0, d.venue)
+	}
+	dst = d.startBook(dst, m, n)
+	for list, v := range m.levels {
+		if v.kind == absent {
+			continue
+		}
+		if m.read[list] {
+			why = first(why, fault{CauseBadValue, "a list twice", v})
+			continue
+		}
+		m.read[list] = true
+		back := s.at(v)
+		dst, bad = d.list(dst, list)
+		s.resume(back)
+		why = first(why, bad)
+	}
+	switch {
+	case snapshot && !(m.read[listBids] && m.read[listAsks]):
+		why = first(why, fault{cause: CauseMissingField, field: "bids or asks"})
+	case !snapshot && !m.read[listChanges]:
+		why = first(why, fault{cause: CauseMissingField, field: "changes"})
+	case snapshot == m.read[listChanges]:
+		why = first(why, fault{cause: CauseBadValue, field: "levels of another type"})
+	}
+	var at int64
+	if m.time.kind != absent {
+		b, _ := s.str(m.time)
+		var ok bool
+		if at, ok = parseTime(b); !ok {
+			why = first(why, fault{CauseBadNumber, "time", m.time})
+		}
+	}
+	if why.is() {
+		d.refusePart("book", why)
+		return d.gapOf(dst[:n], m)
+	}
+	if len(dst) == n {
+		return dst
+	}
+	flags := market.Flags(0)
+	if snapshot {
+		flags = market.FlagSnapshot
+	}
+	for i := n; i < len(dst); i++ {
+		e := &dst[i]
+		e.Instrument, e.Venue, e.Time, e.Flags = p.id, d.venue, at, flags
+		switch e.Kind {
+		case market.KindLevel:
+			if e.PriceDecimals > maxVerboseDecimals {
+				e.Price, e.PriceDecimals = market.Trim(e.Price, e.PriceDecimals, maxVerboseDecimals)
+			}
+			if e.SizeDecimals > maxVerboseDecimals {
+				e.Size, e.SizeDecimals = market.Trim(e.Size, e.SizeDecimals, maxVerboseDecimals)
+			}
+		case market.KindInstrument, market.KindStatus:
+			e.Flags = 0
+		}
+	}
+	dst[len(dst)-1].Flags |= market.FlagLast
+	return dst
+}
+
+// match reads a match. Its side is the maker's, so the aggressor's is the other
+// one. trade_id grows by one per product; a jump is a lost print, not a lost
+// level. A last_match is from before the subscription.
+func (d *coinbase) match(dst []market.Event, m *coinbaseMessage, prior bool) []market.Event {
+	n := len(dst)
+	dst, e := d.add(dst, market.KindTrade)
+	e.Venue = d.venue
+	e.Flags = market.FlagLast | market.FlagContiguous
+	if prior {
+		e.Flags |= market.FlagPrior
+	}
+	p, why := d.seen(m.product)
+	if !why.is() {
+		e.Instrument = p.id
+		why = d.fillTrade(e, m.price, m.size, m.tradeID, m.time)
+	}
+	if !why.is() {
+		var maker market.Side
+		maker, why = d.side(m.side)
+		e.Side = maker.Opposite()
+	}
+	if !why.is() {
+		e.Sequence, why = d.optional(m.sequence, "sequence")
+	}
+	if why.is() {
+		d.refusePart("match", why)
+		return dst[:n]
+	}
+	return dst
+}
+
+// heartbeat reads a heartbeat: the last trade_id shows whether prints were lost.
+func (d *coinbase) heartbeat(dst []market.Event, m *coinbaseMessage) []market.Event {
+	n := len(dst)
+	dst, e := d.add(dst, market.KindHeartbeat)
+	e.Venue, e.Flags = d.venue, market.FlagLast
+	p, why := d.seen(m.product)
+	if !why.is() {
+		e.Instrument = p.id
+		e.TradeSequence, why = d.optional(m.lastTradeID, "last_trade_id")
+	}
+	if !why.is() {
+		e.Sequence, why = d.optional(m.sequence, "sequence")
+	}
+	if !why.is() && m.time.kind != absent {
+		b, _ := d.s.str(m.time)
+		var ok bool
+		if e.Time, ok = parseTime(b); !ok {
+			why = fault{CauseBadNumber, "time", m.time}
+		}
+	}
+	if why.is() {
+		d.refusePart("heartbeat", why)
+		return dst[:n]
+	}
+	return dst
+}
+
+// optional reads a whole number that may be absent.
+func (d *coinbase) optional(v span, name string) (uint64, fault) {
+	if v.kind == absent || v.kind == null {
+		return 0, fault{}
+	}
+	n, ok := d.s.uint(v)
+	if !ok {
+		return 0, fault{CauseBadNumber, name, v}
+	}
+	return n, fault{}
+}
