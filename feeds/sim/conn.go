@@ -1,0 +1,201 @@
+package sim
+
+import (
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+const (
+	writeWait = 10 * time.Second // for one write to the socket
+	drainWait = time.Second      // for the client to end after we have
+	readLimit = 1 << 20          // of a client's message
+)
+
+// How a connection's last queued item ends it.
+const (
+	endNot   = iota
+	endClose // with a close frame
+	endDrop  // without one, but after what was queued before
+)
+
+// outgoing is one text frame, shared between connections and never changed, or
+// the end of the connection.
+type outgoing struct {
+	data []byte
+	end  int
+	code int // of the close frame
+}
+
+// conn is one client. Two goroutines serve it: the handler's reads, and one
+// writes what is queued.
+type conn struct {
+	s  *Server
+	ws *websocket.Conn
+	id int
+
+	mu     sync.Mutex
+	queue  []outgoing
+	bytes  int
+	closed bool // nothing more is queued
+	wake   chan struct{}
+	done   chan struct{}
+	once   sync.Once
+
+	// Guarded by market.mu.
+	lastSent int64  // market time of the newest message, for Kraken's heartbeat
+	batch    []byte // Polygon's frame of this quantum, not yet closed by a bracket
+	batching bool
+	state    any // the protocol's
+}
+
+func newConn(s *Server, ws *websocket.Conn) *conn {
+	ws.SetReadLimit(readLimit)
+	return &conn{s: s, ws: ws, wake: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
+// deadline sets how long the client has for what it must send first; 0 lifts it.
+func (c *conn) deadline(d time.Duration) {
+	t := time.Time{}
+	if d > 0 {
+		t = time.Now().Add(d)
+	}
+	c.ws.NetConn().SetReadDeadline(t)
+}
+
+// enqueue queues a frame. A connection whose queue is full is cut.
+func (c *conn) enqueue(data []byte) {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return
+	}
+	if c.bytes+len(data) > c.s.cfg.QueueBytes {
+		c.closed = true
+		c.queue = nil
+		c.mu.Unlock()
+		c.s.faults.slow++
+		c.s.log.Warn("connection cut: it does not keep up", "connection", c.id)
+		c.ws.NetConn().Close()
+		return
+	}
+	c.queue = append(c.queue, outgoing{data: data})
+	c.bytes += len(data)
+	c.mu.Unlock()
+	c.poke()
+}
+
+// finish lets what is queued go out and then ends the connection.
+func (c *conn) finish(end, code int) {
+	c.mu.Lock()
+	if !c.closed {
+		c.closed = true
+		c.queue = append(c.queue, outgoing{end: end, code: code})
+	}
+	c.mu.Unlock()
+	c.poke()
+}
+
+// cut ends the connection now, without a close frame.
+func (c *conn) cut() {
+	c.mu.Lock()
+	c.closed = true
+	c.queue = nil
+	c.mu.Unlock()
+	c.ws.NetConn().Close()
+}
+
+func (c *conn) poke() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (c *conn) stop() { c.once.Do(func() { close(c.done) }) }
+
+// read hands the client's messages to the protocol until the connection ends.
+// Protocol pings are answered by gorilla within ReadMessage.
+func (c *conn) read() error {
+	for {
+		_, b, err := c.ws.ReadMessage()
+		if err != nil {
+			c.mu.Lock()
+			ending := c.closed
+			c.mu.Unlock()
+			if !ending && errors.Is(err, os.ErrDeadlineExceeded) {
+				c.s.market.mu.Lock()
+				c.s.proto.expired(c)
+				c.s.market.mu.Unlock()
+				// The client must get what was queued: wait for it to leave.
+				c.ws.NetConn().SetReadDeadline(time.Now().Add(writeWait))
+				io.Copy(io.Discard, c.ws.NetConn())
+			}
+			return err
+		}
+		c.s.market.mu.Lock()
+		// A connection that has been told to go is not listened to any more.
+		if c.open() {
+			c.s.proto.received(c, b)
+		}
+		c.s.market.mu.Unlock()
+	}
+}
+
+func (c *conn) open() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.closed
+}
+
+// write sends what is queued until the connection ends.
+func (c *conn) write() {
+	var batch []outgoing
+	for {
+		select {
+		case <-c.done:
+			return
+		case <-c.wake:
+		}
+		c.mu.Lock()
+		batch, c.queue = c.queue, batch[:0]
+		c.mu.Unlock()
+		for i, o := range batch {
+			batch[i] = outgoing{}
+			if o.end != endNot {
+				c.end(o)
+				return
+			}
+			c.ws.SetWriteDeadline(time.Now().Add(writeWait))
+			err := c.ws.WriteMessage(websocket.TextMessage, o.data)
+			c.mu.Lock()
+			c.bytes -= len(o.data)
+			c.mu.Unlock()
+			if err != nil {
+				c.cut() // the reader notices
+				return
+			}
+		}
+	}
+}
+
+// end says goodbye and gives the client a moment to read it: closing at once
+// would reset the connection where the client's own bytes are still unread, and
+// take the last message with it.
+func (c *conn) end(o outgoing) {
+	raw := c.ws.NetConn()
+	if o.end == endClose {
+		c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(o.code, ""), time.Now().Add(writeWait))
+	}
+	if half, ok := raw.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+	} else if o.end == endDrop {
+		raw.Close()
+		return
+	}
+	raw.SetReadDeadline(time.Now().Add(drainWait))
+}
