@@ -26,6 +26,7 @@ type base struct {
 	received int64 // of the frame in hand
 
 	refusal Refusal // of the frame in hand; Count 0: none
+	fault   fault   // of the part in hand; no cause: none
 
 	// spelling maps InstrumentID to the venue's symbol. It is the only state
 	// that goroutines other than the decoder's read.
@@ -60,6 +61,7 @@ func (d *base) VenueSymbol(id market.InstrumentID) (string, bool) {
 func (d *base) begin(f feeds.Frame) bool {
 	d.received = f.Received
 	d.refusal = Refusal{}
+	d.fault.cause = ""
 	if len(f.Payload) > maxFrame {
 		d.refuse(CauseOversized, "frame of %d bytes", len(f.Payload))
 		return false
@@ -144,21 +146,30 @@ func (d *base) gap(dst []market.Event, id market.InstrumentID, v market.VenueID)
 // clip returns a text from outside, cut so that it may stand in a Detail.
 func clip(b []byte) []byte { return b[:min(len(b), 64)] }
 
-// fault is why one part of a frame is refused, before it is counted. The zero
-// value is none. Field names are constants: nothing is built until it is needed.
+// fault is why one part of a frame is refused, before it is counted.
 type fault struct {
 	cause Cause
 	field string
 	value span
 }
 
-func (f fault) is() bool { return f.cause != "" }
+// blame notes a fault and returns it; of several, in one part of a frame, the
+// first. The fault is the decoder's own, so that the many steps of reading a
+// part can hand it on for the price of a pointer. The field's name is a
+// constant: no text is made until it is needed.
+func (d *base) blame(c Cause, field string, v span) *fault {
+	if d.fault.cause == "" {
+		d.fault = fault{c, field, v}
+	}
+	return &d.fault
+}
 
 // refusePart counts a fault, naming the field and what it held.
-func (d *base) refusePart(what string, f fault) {
+func (d *base) refusePart(what string, f *fault) {
 	if f.value.kind == absent {
 		d.refuse(f.cause, "%s: %s", what, f.field)
-		return
+	} else {
+		d.refuse(f.cause, "%s: %s: %q", what, f.field, clip(d.s.raw(f.value)))
 	}
-	d.refuse(f.cause, "%s: %s: %q", what, f.field, clip(d.s.raw(f.value)))
+	d.fault.cause = ""
 }

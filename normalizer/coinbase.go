@@ -65,7 +65,7 @@ func (d *coinbase) Decode(dst []market.Event, f feeds.Frame) ([]market.Event, er
 	}
 	n := len(dst)
 	var m coinbaseMessage
-	var why fault // of the levels
+	var why *fault // of the levels
 	s := &d.s
 	if s.open('{') {
 		for s.key() {
@@ -115,7 +115,7 @@ func (d *coinbase) Decode(dst []market.Event, f feeds.Frame) ([]market.Event, er
 			}
 			dst = d.startBook(dst, &m, n)
 			m.read[list] = true
-			var bad fault
+			var bad *fault
 			dst, bad = d.list(dst, list)
 			why = first(why, bad)
 		}
@@ -141,7 +141,7 @@ func (d *coinbase) isBook(typ span) bool {
 
 // message handles a message that was read to its end. Levels that were read in
 // passing are in dst from n on.
-func (d *coinbase) message(dst []market.Event, n int, m *coinbaseMessage, why fault) []market.Event {
+func (d *coinbase) message(dst []market.Event, n int, m *coinbaseMessage, why *fault) []market.Event {
 	s := &d.s
 	typ, ok := s.str(m.typ)
 	if !ok {
@@ -171,22 +171,22 @@ func (d *coinbase) message(dst []market.Event, n int, m *coinbaseMessage, why fa
 }
 
 // product returns what is known of the product named by v.
-func (d *coinbase) product(v span) (*coinbaseProduct, fault) {
+func (d *coinbase) product(v span) (*coinbaseProduct, *fault) {
 	b, ok := d.s.str(v)
 	if !ok {
-		return nil, fault{CauseMissingField, "product_id", v}
+		return nil, d.blame(CauseMissingField, "product_id", v)
 	}
 	if p := d.products.by[string(b)]; p != nil {
-		return p, fault{}
+		return p, nil
 	}
 	if _, _, ok := coinbaseSymbol(string(b)); !ok || market.CheckSymbol(string(b)) != nil {
-		return nil, fault{CauseBadSymbol, "product_id", v}
+		return nil, d.blame(CauseBadSymbol, "product_id", v)
 	}
 	p, _ := d.products.get(b)
 	if p == nil {
-		return nil, fault{CauseOversized, "more symbols than a feed may have, at", v}
+		return nil, d.blame(CauseOversized, "more symbols than a feed may have, at", v)
 	}
-	return p, fault{}
+	return p, nil
 }
 
 // coinbaseSymbol splits a product's name, which is canonical as it is.
@@ -196,9 +196,9 @@ func coinbaseSymbol(symbol string) (base, quote string, ok bool) {
 }
 
 // seen is product for events: it gives the product its instrument number.
-func (d *coinbase) seen(v span) (*coinbaseProduct, fault) {
+func (d *coinbase) seen(v span) (*coinbaseProduct, *fault) {
 	p, why := d.product(v)
-	if why.is() || p.id != 0 {
+	if why != nil || p.id != 0 {
 		return p, why
 	}
 	b, _ := d.s.str(v)
@@ -206,17 +206,17 @@ func (d *coinbase) seen(v span) (*coinbaseProduct, fault) {
 	base, quote, _ := coinbaseSymbol(symbol)
 	id, err := d.register(symbol, symbol, cryptoClass(base, quote))
 	if err != nil {
-		return nil, fault{CauseBadSymbol, "product_id", v}
+		return nil, d.blame(CauseBadSymbol, "product_id", v)
 	}
 	p.id = id
-	return p, fault{}
+	return p, nil
 }
 
 // gapOf appends the gap of the message's product, of the whole feed where it has
 // none.
 func (d *coinbase) gapOf(dst []market.Event, m *coinbaseMessage) []market.Event {
 	id := market.InstrumentID(0)
-	if p, why := d.seen(m.product); !why.is() {
+	if p, why := d.seen(m.product); why == nil {
 		id = p.id
 		p.reference.forget()
 	}
@@ -229,7 +229,7 @@ func (d *coinbase) startBook(dst []market.Event, m *coinbaseMessage, n int) []ma
 		return dst
 	}
 	p, why := d.seen(m.product)
-	if why.is() {
+	if why != nil {
 		return dst // found again, and counted, at the message's end
 	}
 	dst = d.tell(dst, &p.reference, p.reference.status, p.id, d.venue)
@@ -238,7 +238,7 @@ func (d *coinbase) startBook(dst []market.Event, m *coinbaseMessage, n int) []ma
 }
 
 // list reads one of the lists of levels.
-func (d *coinbase) list(dst []market.Event, list int) ([]market.Event, fault) {
+func (d *coinbase) list(dst []market.Event, list int) ([]market.Event, *fault) {
 	switch list {
 	case listBids:
 		return d.pairs(dst, market.SideBid)
@@ -249,17 +249,17 @@ func (d *coinbase) list(dst []market.Event, list int) ([]market.Event, fault) {
 }
 
 // changes reads an array of [side, price, size].
-func (d *coinbase) changes(dst []market.Event) ([]market.Event, fault) {
+func (d *coinbase) changes(dst []market.Event) ([]market.Event, *fault) {
 	s := &d.s
-	var why fault
+	var why *fault
 	n := len(dst)
 	if s.peek() != '[' {
-		return dst, fault{CauseBadValue, "changes", s.value()}
+		return dst, d.blame(CauseBadValue, "changes", s.value())
 	}
 	s.open('[')
 	for s.elem() {
 		if s.peek() != '[' {
-			why = first(why, fault{CauseBadValue, "change", s.value()})
+			why = first(why, d.blame(CauseBadValue, "change", s.value()))
 			continue
 		}
 		s.open('[')
@@ -278,41 +278,41 @@ func (d *coinbase) changes(dst []market.Event) ([]market.Event, fault) {
 		if s.bad {
 			break
 		}
-		if why.is() {
+		if why != nil {
 			continue
 		}
 		var way market.Side
-		if way, why = d.side(side); !why.is() {
+		if way, why = d.side(side); why == nil {
 			dst, why = d.level(dst, way, price, size)
 			if len(dst)-n > maxLevels {
-				why = first(why, fault{CauseOversized, "too many changes at", price})
+				why = first(why, d.blame(CauseOversized, "too many changes at", price))
 			}
 		}
 	}
 	return dst, why
 }
 
-func (d *coinbase) side(v span) (market.Side, fault) {
+func (d *coinbase) side(v span) (market.Side, *fault) {
 	b, ok := d.s.str(v)
 	switch {
 	case !ok:
-		return 0, fault{CauseMissingField, "side", v}
+		return 0, d.blame(CauseMissingField, "side", v)
 	case string(b) == "buy":
-		return market.SideBid, fault{}
+		return market.SideBid, nil
 	case string(b) == "sell":
-		return market.SideAsk, fault{}
+		return market.SideAsk, nil
 	}
-	return 0, fault{CauseBadSide, "side", v}
+	return 0, d.blame(CauseBadSide, "side", v)
 }
 
 // book ends a snapshot or l2update. A snapshot has no time. Where anything in the
 // message is bad, a KindGap takes the place of all of it.
-func (d *coinbase) book(dst []market.Event, n int, m *coinbaseMessage, why fault) []market.Event {
+func (d *coinbase) book(dst []market.Event, n int, m *coinbaseMessage, why *fault) []market.Event {
 	s := &d.s
 	typ, _ := s.str(m.typ)
 	snapshot := string(typ) == "snapshot"
 	p, bad := d.seen(m.product)
-	if bad.is() {
+	if bad != nil {
 		d.refusePart("book", bad)
 		return d.gap(dst[:n], 0, d.venue)
 	}
@@ -322,7 +322,7 @@ func (d *coinbase) book(dst []market.Event, n int, m *coinbaseMessage, why fault
 			continue
 		}
 		if m.read[list] {
-			why = first(why, fault{CauseBadValue, "a list twice", v})
+			why = first(why, d.blame(CauseBadValue, "a list twice", v))
 			continue
 		}
 		m.read[list] = true
@@ -333,21 +333,21 @@ func (d *coinbase) book(dst []market.Event, n int, m *coinbaseMessage, why fault
 	}
 	switch {
 	case snapshot && !(m.read[listBids] && m.read[listAsks]):
-		why = first(why, fault{cause: CauseMissingField, field: "bids or asks"})
+		why = first(why, d.blame(CauseMissingField, "bids or asks", span{}))
 	case !snapshot && !m.read[listChanges]:
-		why = first(why, fault{cause: CauseMissingField, field: "changes"})
+		why = first(why, d.blame(CauseMissingField, "changes", span{}))
 	case snapshot == m.read[listChanges]:
-		why = first(why, fault{cause: CauseBadValue, field: "levels of another type"})
+		why = first(why, d.blame(CauseBadValue, "levels of another type", span{}))
 	}
 	var at int64
 	if m.time.kind != absent {
 		b, _ := s.str(m.time)
 		var ok bool
 		if at, ok = parseTime(b); !ok {
-			why = first(why, fault{CauseBadNumber, "time", m.time})
+			why = first(why, d.blame(CauseBadNumber, "time", m.time))
 		}
 	}
-	if why.is() {
+	if why != nil {
 		d.refusePart("book", why)
 		return d.gapOf(dst[:n], m)
 	}
@@ -389,19 +389,19 @@ func (d *coinbase) match(dst []market.Event, m *coinbaseMessage, prior bool) []m
 		e.Flags |= market.FlagPrior
 	}
 	p, why := d.seen(m.product)
-	if !why.is() {
+	if why == nil {
 		e.Instrument = p.id
 		why = d.fillTrade(e, m.price, m.size, m.tradeID, m.time)
 	}
-	if !why.is() {
+	if why == nil {
 		var maker market.Side
 		maker, why = d.side(m.side)
 		e.Side = maker.Opposite()
 	}
-	if !why.is() {
+	if why == nil {
 		e.Sequence, why = d.optional(m.sequence, "sequence")
 	}
-	if why.is() {
+	if why != nil {
 		d.refusePart("match", why)
 		return dst[:n]
 	}
@@ -414,21 +414,21 @@ func (d *coinbase) heartbeat(dst []market.Event, m *coinbaseMessage) []market.Ev
 	dst, e := d.add(dst, market.KindHeartbeat)
 	e.Venue, e.Flags = d.venue, market.FlagLast
 	p, why := d.seen(m.product)
-	if !why.is() {
+	if why == nil {
 		e.Instrument = p.id
 		e.TradeSequence, why = d.optional(m.lastTradeID, "last_trade_id")
 	}
-	if !why.is() {
+	if why == nil {
 		e.Sequence, why = d.optional(m.sequence, "sequence")
 	}
-	if !why.is() && m.time.kind != absent {
+	if why == nil && m.time.kind != absent {
 		b, _ := d.s.str(m.time)
 		var ok bool
 		if e.Time, ok = parseTime(b); !ok {
-			why = fault{CauseBadNumber, "time", m.time}
+			why = d.blame(CauseBadNumber, "time", m.time)
 		}
 	}
-	if why.is() {
+	if why != nil {
 		d.refusePart("heartbeat", why)
 		return dst[:n]
 	}
@@ -436,13 +436,13 @@ func (d *coinbase) heartbeat(dst []market.Event, m *coinbaseMessage) []market.Ev
 }
 
 // optional reads a whole number that may be absent.
-func (d *coinbase) optional(v span, name string) (uint64, fault) {
+func (d *coinbase) optional(v span, name string) (uint64, *fault) {
 	if v.kind == absent || v.kind == null {
-		return 0, fault{}
+		return 0, nil
 	}
 	n, ok := d.s.uint(v)
 	if !ok {
-		return 0, fault{CauseBadNumber, name, v}
+		return 0, d.blame(CauseBadNumber, name, v)
 	}
-	return n, fault{}
+	return n, nil
 }

@@ -8,7 +8,7 @@ import "github.com/quotewire/quotewire/market"
 func (d *coinbase) status(dst []market.Event, products span) []market.Event {
 	s := &d.s
 	if products.kind != array {
-		d.refusePart("status", fault{CauseMissingField, "products", products})
+		d.refusePart("status", d.blame(CauseMissingField, "products", products))
 		return dst
 	}
 	back := s.at(products)
@@ -29,8 +29,7 @@ func (d *coinbase) productStatus(dst []market.Event) []market.Event {
 	}
 	var id, base, quote, status, post, cancel, auction, disabled span
 	s.open('{')
-	for s.key() {
-		v := s.value()
+	for v := (span{}); s.member(&v); {
 		switch string(s.name) {
 		case "id":
 			id = v
@@ -51,18 +50,18 @@ func (d *coinbase) productStatus(dst []market.Event) []market.Event {
 		}
 	}
 	p, why := d.product(id)
-	if why.is() {
+	if why != nil {
 		d.refusePart("status", why)
 		return dst
 	}
 	tick, pd, ok := s.amount(quote)
 	if !ok {
-		d.refusePart("status", fault{CauseBadNumber, "quote_increment", quote})
+		d.refusePart("status", d.blame(CauseBadNumber, "quote_increment", quote))
 		return dst
 	}
 	lot, sd, ok := s.amount(base)
 	if !ok {
-		d.refusePart("status", fault{CauseBadNumber, "base_increment", base})
+		d.refusePart("status", d.blame(CauseBadNumber, "base_increment", base))
 		return dst
 	}
 	tick, pd = market.Trim(tick, pd, 0)

@@ -32,9 +32,12 @@ func (s *scanner) uint(v span) (n uint64, ok bool) {
 	if len(b) == 0 {
 		return 0, false
 	}
+	if len(b) > 19 { // 19 digits always fit
+		return s.slowUint(b)
+	}
 	for _, c := range b {
 		c -= '0'
-		if c > 9 || n > (math.MaxUint64-9)/10 {
+		if c > 9 {
 			return s.slowUint(b)
 		}
 		n = n*10 + uint64(c)

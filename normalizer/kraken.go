@@ -206,29 +206,29 @@ func (d *kraken) data(dst []market.Event, m *krakenMessage) []market.Event {
 }
 
 // pair returns what is known of the pair named by v.
-func (d *kraken) pair(v span) (*krakenPair, fault) {
+func (d *kraken) pair(v span) (*krakenPair, *fault) {
 	b, ok := d.s.str(v)
 	if !ok {
-		return nil, fault{CauseMissingField, "symbol", v}
+		return nil, d.blame(CauseMissingField, "symbol", v)
 	}
 	if p := d.pairs.by[string(b)]; p != nil {
-		return p, fault{}
+		return p, nil
 	}
 	canonical, _, ok := krakenSymbol(string(b))
 	if !ok || market.CheckSymbol(canonical) != nil {
-		return nil, fault{CauseBadSymbol, "symbol", v}
+		return nil, d.blame(CauseBadSymbol, "symbol", v)
 	}
 	p, _ := d.pairs.get(b)
 	if p == nil {
-		return nil, fault{CauseOversized, "more symbols than a feed may have, at", v}
+		return nil, d.blame(CauseOversized, "more symbols than a feed may have, at", v)
 	}
-	return p, fault{}
+	return p, nil
 }
 
 // seen is pair for events: it gives the pair its instrument number.
-func (d *kraken) seen(v span) (*krakenPair, fault) {
+func (d *kraken) seen(v span) (*krakenPair, *fault) {
 	p, why := d.pair(v)
-	if why.is() || p.id != 0 {
+	if why != nil || p.id != 0 {
 		return p, why
 	}
 	b, _ := d.s.str(v)
@@ -236,10 +236,10 @@ func (d *kraken) seen(v span) (*krakenPair, fault) {
 	canonical, class, _ := krakenSymbol(spelling)
 	id, err := d.register(canonical, spelling, class)
 	if err != nil {
-		return nil, fault{CauseBadSymbol, "symbol", v}
+		return nil, d.blame(CauseBadSymbol, "symbol", v)
 	}
 	p.id = id
-	return p, fault{}
+	return p, nil
 }
 
 // status returns what holds for a pair: the venue's state where that is not
@@ -258,7 +258,7 @@ func (d *kraken) book(dst []market.Event, snapshot bool) []market.Event {
 	s := &d.s
 	n := len(dst)
 	var p *krakenPair
-	var why fault
+	var why *fault
 	var symbol, checksum, timestamp span
 	var sides [2]span // deferred: they came before the symbol
 	var have [2]bool
@@ -266,7 +266,7 @@ func (d *kraken) book(dst []market.Event, snapshot bool) []market.Event {
 	read := func(dst []market.Event, i int) []market.Event {
 		before := len(dst)
 		side := market.SideBid + market.Side(i)
-		var bad fault
+		var bad *fault
 		dst, bad = d.levels(dst, side)
 		why = first(why, bad)
 		have[i], counts[i] = true, len(dst)-before
@@ -274,7 +274,7 @@ func (d *kraken) book(dst []market.Event, snapshot bool) []market.Event {
 	}
 	start := func(dst []market.Event) []market.Event {
 		p, why = d.seen(symbol)
-		if why.is() {
+		if why != nil {
 			return dst
 		}
 		d.current = p
@@ -305,7 +305,7 @@ func (d *kraken) book(dst []market.Event, snapshot bool) []market.Event {
 				sides[i] = s.value()
 			case have[i]:
 				s.value()
-				why = first(why, fault{cause: CauseBadValue, field: "a side twice"})
+				why = first(why, d.blame(CauseBadValue, "a side twice", span{}))
 			default:
 				dst = read(dst, i)
 			}
@@ -321,7 +321,7 @@ func (d *kraken) book(dst []market.Event, snapshot bool) []market.Event {
 		return dst
 	}
 	if symbol.kind == absent {
-		why = fault{cause: CauseMissingField, field: "symbol"}
+		why = d.blame(CauseMissingField, "symbol", span{})
 	}
 	for i, v := range sides {
 		if v.kind != absent && !have[i] && p != nil {
@@ -331,28 +331,28 @@ func (d *kraken) book(dst []market.Event, snapshot bool) []market.Event {
 		}
 	}
 	if !have[0] && !have[1] {
-		why = first(why, fault{cause: CauseMissingField, field: "bids and asks"})
+		why = first(why, d.blame(CauseMissingField, "bids and asks", span{}))
 	}
 	var at int64
 	if timestamp.kind != absent {
 		b, _ := s.str(timestamp)
 		var ok bool
 		if at, ok = parseTime(b); !ok {
-			why = first(why, fault{CauseBadNumber, "timestamp", timestamp})
+			why = first(why, d.blame(CauseBadNumber, "timestamp", timestamp))
 		}
 	}
 	var sum uint64
 	if checksum.kind != absent {
 		var ok bool
 		if sum, ok = s.uint(checksum); !ok || sum > math.MaxUint32 {
-			why = first(why, fault{CauseBadNumber, "checksum", checksum})
+			why = first(why, d.blame(CauseBadNumber, "checksum", checksum))
 		}
 	}
 	depth := uint16(0)
-	if snapshot && !why.is() {
+	if snapshot && why == nil {
 		depth, why = d.depth(p, max(counts[0], counts[1]))
 	}
-	if why.is() {
+	if why != nil {
 		d.refusePart("book", why)
 		id := market.InstrumentID(0)
 		if p != nil {
@@ -390,35 +390,34 @@ func (d *kraken) book(dst []market.Event, snapshot bool) []market.Event {
 // depth returns the depth of the book that a snapshot begins. The data message
 // does not tell it: it is the ack's, or where that is still on its way the
 // smallest that the snapshot's levels fit.
-func (d *kraken) depth(p *krakenPair, levels int) (uint16, fault) {
+func (d *kraken) depth(p *krakenPair, levels int) (uint16, *fault) {
 	if p.depth != 0 && !p.guessed && levels <= int(p.depth) {
-		return p.depth, fault{}
+		return p.depth, nil
 	}
 	guess, ok := krakenDepth(levels)
 	if !ok {
-		return 0, fault{cause: CauseOversized, field: "snapshot deeper than any book"}
+		return 0, d.blame(CauseOversized, "snapshot deeper than any book", span{})
 	}
 	p.depth, p.guessed = guess, true
-	return guess, fault{}
+	return guess, nil
 }
 
 // levels reads an array of {"price","qty"}.
-func (d *kraken) levels(dst []market.Event, side market.Side) ([]market.Event, fault) {
+func (d *kraken) levels(dst []market.Event, side market.Side) ([]market.Event, *fault) {
 	s := &d.s
-	var why fault
+	var why *fault
 	if s.peek() != '[' {
-		return dst, fault{CauseBadValue, "levels", s.value()}
+		return dst, d.blame(CauseBadValue, "levels", s.value())
 	}
 	s.open('[')
 	for s.elem() {
 		if s.peek() != '{' {
-			why = first(why, fault{CauseBadValue, "level", s.value()})
+			why = first(why, d.blame(CauseBadValue, "level", s.value()))
 			continue
 		}
 		s.open('{')
 		var price, qty span
-		for s.key() {
-			v := s.value()
+		for v := (span{}); s.member(&v); {
 			switch string(s.name) {
 			case "price":
 				price = v
@@ -429,7 +428,7 @@ func (d *kraken) levels(dst []market.Event, side market.Side) ([]market.Event, f
 		if s.bad {
 			break
 		}
-		if !why.is() {
+		if why == nil {
 			dst, why = d.level(dst, side, price, qty)
 		}
 	}
@@ -442,8 +441,7 @@ func (d *kraken) trade(dst []market.Event, snapshot bool) []market.Event {
 	s := &d.s
 	var symbol, side, price, qty, id, timestamp span
 	s.open('{')
-	for s.key() {
-		v := s.value()
+	for v := (span{}); s.member(&v); {
 		switch string(s.name) {
 		case "symbol":
 			symbol = v
@@ -470,29 +468,29 @@ func (d *kraken) trade(dst []market.Event, snapshot bool) []market.Event {
 		e.Flags |= market.FlagPrior
 	}
 	p, why := d.seen(symbol)
-	if !why.is() {
+	if why == nil {
 		e.Instrument = p.id
 		why = d.fillTrade(e, price, qty, id, timestamp)
 	}
-	if !why.is() {
+	if why == nil {
 		e.Side, why = d.takerSide(side)
 	}
-	if why.is() {
+	if why != nil {
 		d.refusePart("trade", why)
 		return dst[:n]
 	}
 	return dst
 }
 
-func (d *kraken) takerSide(v span) (market.Side, fault) {
+func (d *kraken) takerSide(v span) (market.Side, *fault) {
 	b, ok := d.s.str(v)
 	switch {
 	case !ok:
-		return 0, fault{CauseMissingField, "side", v}
+		return 0, d.blame(CauseMissingField, "side", v)
 	case string(b) == "buy":
-		return market.SideBid, fault{}
+		return market.SideBid, nil
 	case string(b) == "sell":
-		return market.SideAsk, fault{}
+		return market.SideAsk, nil
 	}
-	return 0, fault{CauseBadSide, "side", v}
+	return 0, d.blame(CauseBadSide, "side", v)
 }

@@ -41,8 +41,7 @@ func (d *kraken) ack(dst []market.Event, result span) []market.Event {
 	var channel, symbol, depth span
 	back := s.at(result)
 	s.open('{')
-	for s.key() {
-		v := s.value()
+	for v := (span{}); s.member(&v); {
 		switch string(s.name) {
 		case "channel":
 			channel = v
@@ -57,13 +56,13 @@ func (d *kraken) ack(dst []market.Event, result span) []market.Event {
 		return dst
 	}
 	p, why := d.pair(symbol)
-	if why.is() {
+	if why != nil {
 		d.refusePart("ack", why)
 		return dst
 	}
 	n, ok := s.uint(depth)
 	if !ok || n == 0 || n > uint64(krakenDepths[len(krakenDepths)-1]) {
-		d.refusePart("ack", fault{CauseBadValue, "depth", depth})
+		d.refusePart("ack", d.blame(CauseBadValue, "depth", depth))
 		return dst
 	}
 	wrong := p.guessed && p.depth != uint16(n)
@@ -80,8 +79,7 @@ func (d *kraken) system(dst []market.Event) []market.Event {
 	s := &d.s
 	var system span
 	s.open('{')
-	for s.key() {
-		v := s.value()
+	for v := (span{}); s.member(&v); {
 		if string(s.name) == "system" {
 			system = v
 		}
@@ -91,7 +89,7 @@ func (d *kraken) system(dst []market.Event) []market.Event {
 	}
 	b, ok := s.str(system)
 	if !ok {
-		d.refusePart("status", fault{CauseMissingField, "system", system})
+		d.refusePart("status", d.blame(CauseMissingField, "system", system))
 		return dst
 	}
 	d.trading = krakenStatus(b)
@@ -146,8 +144,7 @@ func (d *kraken) instrument(dst []market.Event) []market.Event {
 	}
 	var symbol, status, price, qty, tick, lot span
 	s.open('{')
-	for s.key() {
-		v := s.value()
+	for v := (span{}); s.member(&v); {
 		switch string(s.name) {
 		case "symbol":
 			symbol = v
@@ -167,18 +164,18 @@ func (d *kraken) instrument(dst []market.Event) []market.Event {
 		return dst
 	}
 	p, why := d.pair(symbol)
-	if why.is() {
+	if why != nil {
 		d.refusePart("instrument", why)
 		return dst
 	}
 	pd, ok := d.precision(price)
 	if !ok {
-		d.refusePart("instrument", fault{CauseBadNumber, "price_precision", price})
+		d.refusePart("instrument", d.blame(CauseBadNumber, "price_precision", price))
 		return dst
 	}
 	qd, ok := d.precision(qty)
 	if !ok {
-		d.refusePart("instrument", fault{CauseBadNumber, "qty_precision", qty})
+		d.refusePart("instrument", d.blame(CauseBadNumber, "qty_precision", qty))
 		return dst
 	}
 	p.reference.set(market.Scale{Price: pd, Size: qd}, market.Price(d.step(tick, pd)), market.Size(d.step(lot, qd)))

@@ -85,14 +85,11 @@ func (f *polygonFields) get(i int) span {
 	return f.at[i]
 }
 
+// polygonField numbers the names other than one lower-case letter.
 func polygonField(name []byte) int {
 	switch len(name) {
-	case 1:
-		c := name[0]
-		if c-'a' < 26 {
-			return int(c - 'a')
-		}
-		if c == 'T' {
+	case 1: // lower case is the caller's
+		if name[0] == 'T' {
 			return fieldT
 		}
 	case 2:
@@ -188,9 +185,13 @@ func (d *polygon) element(dst []market.Event) []market.Event {
 	s.open('{')
 	f := &d.f
 	f.have = 0
-	for s.key() {
-		i := polygonField(s.name)
-		v := s.value()
+	for v := (span{}); s.member(&v); {
+		i := noField
+		if len(s.name) == 1 && s.name[0]-'a' < 26 {
+			i = int(s.name[0] - 'a')
+		} else {
+			i = polygonField(s.name)
+		}
 		if i >= 0 {
 			f.at[i] = v
 			f.have |= 1 << i
@@ -204,36 +205,36 @@ func (d *polygon) element(dst []market.Event) []market.Event {
 		d.refuse(CauseMissingField, "element without ev")
 		return dst
 	}
-	var why fault
+	var why *fault
 	switch string(ev) {
 	case "T":
 		dst, why = d.trade(dst)
-		if why.is() {
+		if why != nil {
 			d.refusePart("T", why)
 		}
 	case "Q":
 		dst, why = d.quote(dst)
-		if why.is() {
+		if why != nil {
 			d.refusePart("Q", why)
 		}
 	case "A":
 		dst, why = d.bar(dst, market.FlagBarSecond)
-		if why.is() {
+		if why != nil {
 			d.refusePart("A", why)
 		}
 	case "AM":
 		dst, why = d.bar(dst, market.FlagBarMinute)
-		if why.is() {
+		if why != nil {
 			d.refusePart("AM", why)
 		}
 	case "XT":
 		dst, why = d.cryptoTrade(dst)
-		if why.is() {
+		if why != nil {
 			d.refusePart("XT", why)
 		}
 	case "XQ":
 		dst, why = d.cryptoQuote(dst)
-		if why.is() {
+		if why != nil {
 			d.refusePart("XQ", why)
 		}
 	case "XL2":
@@ -259,71 +260,71 @@ func (d *polygon) status() {
 }
 
 // symbol returns what is known of the symbol in field i.
-func (d *polygon) symbol(i int) (*polygonListing, fault) {
+func (d *polygon) symbol(i int) (*polygonListing, *fault) {
 	v := d.f.get(i)
 	b, ok := d.s.str(v)
 	if !ok {
 		if i == fieldPair {
-			return nil, fault{CauseMissingField, "pair", v}
+			return nil, d.blame(CauseMissingField, "pair", v)
 		}
-		return nil, fault{CauseMissingField, "sym", v}
+		return nil, d.blame(CauseMissingField, "sym", v)
 	}
 	if d.lastLen == len(b) && string(b) == string(d.lastText[:d.lastLen]) && d.lastSym != nil {
-		return d.lastSym, fault{}
+		return d.lastSym, nil
 	}
 	l := d.symbols.by[string(b)]
 	if l == nil {
-		var why fault
-		if l, why = d.newSymbol(b, i == fieldPair, v); why.is() {
+		var why *fault
+		if l, why = d.newSymbol(b, i == fieldPair, v); why != nil {
 			return nil, why
 		}
 	}
 	if len(b) <= len(d.lastText) {
 		d.lastSym, d.lastLen = l, copy(d.lastText[:], b)
 	}
-	return l, fault{}
+	return l, nil
 }
 
-func (d *polygon) newSymbol(b []byte, pair bool, v span) (*polygonListing, fault) {
+func (d *polygon) newSymbol(b []byte, pair bool, v span) (*polygonListing, *fault) {
 	spelling := string(b)
 	canonical, class, ok := polygonSymbol(spelling, pair)
 	if !ok || market.CheckSymbol(canonical) != nil {
-		return nil, fault{CauseBadSymbol, "symbol", v}
+		return nil, d.blame(CauseBadSymbol, "symbol", v)
 	}
 	l, _ := d.symbols.get(b)
 	if l == nil {
-		return nil, fault{CauseOversized, "more symbols than a feed may have, at", v}
+		return nil, d.blame(CauseOversized, "more symbols than a feed may have, at", v)
 	}
 	if class == market.ClassStock && isFuture(b) {
 		l.future = true
-		return l, fault{}
+		return l, nil
 	}
 	if class == market.ClassCrypto || class == market.ClassForex {
 		spelling = canonical // what subscriptions are made of
 	}
 	id, err := d.register(canonical, spelling, class)
 	if err != nil {
-		return nil, fault{CauseBadSymbol, "symbol", v}
+		return nil, d.blame(CauseBadSymbol, "symbol", v)
 	}
 	l.id, l.class = id, class
-	return l, fault{}
+	return l, nil
 }
 
 // time reads a time in whatever unit its magnitude tells.
-func (d *polygon) time(i int, name string) (int64, fault) {
+func (d *polygon) time(i int, name string) (int64, *fault) {
 	v := d.f.get(i)
 	if v.kind == absent {
-		return 0, fault{CauseMissingField, name, v}
+		return 0, d.blame(CauseMissingField, name, v)
 	}
 	t, ok := d.s.uint(v)
 	if !ok || t == 0 || t > math.MaxInt64 {
-		return 0, fault{CauseBadNumber, name, v}
+		return 0, d.blame(CauseBadNumber, name, v)
 	}
 	ns := timeByMagnitude(int64(t))
 	if ns == 0 {
-		return 0, fault{CauseBadNumber, name, v}
+		return 0, d.blame(CauseBadNumber, name, v)
 	}
-	return ns, fault{}
+	return ns, nil
 }
 
 // consolidated returns the venue of the consolidated tape.
@@ -343,36 +344,36 @@ func (d *polygon) itself() market.VenueID {
 }
 
 // exchange reads an exchange's number. An absent one is venue 0.
-func (d *polygon) exchange(venues *polygonVenues, i int, name string) (market.VenueID, fault) {
+func (d *polygon) exchange(venues *polygonVenues, i int, name string) (market.VenueID, *fault) {
 	v := d.f.get(i)
 	if v.kind == absent {
-		return 0, fault{}
+		return 0, nil
 	}
 	x, ok := d.s.uint(v)
 	if !ok {
-		return 0, fault{CauseBadNumber, name, v}
+		return 0, d.blame(CauseBadNumber, name, v)
 	}
 	if x == 0 {
-		return 0, fault{}
+		return 0, nil
 	}
 	id, ok := venues.venue(d.dir, x)
 	if !ok {
-		return 0, fault{CauseBadValue, name, v}
+		return 0, d.blame(CauseBadValue, name, v)
 	}
-	return id, fault{}
+	return id, nil
 }
 
 // sequence reads q, 0 if absent.
-func (d *polygon) sequence() (uint64, fault) {
+func (d *polygon) sequence() (uint64, *fault) {
 	v := d.f.get(letter('q'))
 	if v.kind == absent {
-		return 0, fault{}
+		return 0, nil
 	}
 	q, ok := d.s.uint(v)
 	if !ok {
-		return 0, fault{CauseBadNumber, "q", v}
+		return 0, d.blame(CauseBadNumber, "q", v)
 	}
-	return q, fault{}
+	return q, nil
 }
 
 // finraFacility is the exchange number of all prints off exchange; trfi tells
@@ -381,18 +382,18 @@ const finraFacility = 4
 
 // trade reads a T. Late prints, with a q below others of the ticker, are real
 // and stay.
-func (d *polygon) trade(dst []market.Event) ([]market.Event, fault) {
+func (d *polygon) trade(dst []market.Event) ([]market.Event, *fault) {
 	f, s := &d.f, &d.s
 	l, why := d.symbol(fieldSym)
-	if why.is() || l.future {
+	if why != nil || l.future {
 		return dst, why
 	}
 	t, why := d.time(letter('t'), "t")
-	if why.is() {
+	if why != nil {
 		return dst, why
 	}
 	q, why := d.sequence()
-	if why.is() {
+	if why != nil {
 		return dst, why
 	}
 	x := letter('x')
@@ -402,7 +403,7 @@ func (d *polygon) trade(dst []market.Event) ([]market.Event, fault) {
 		}
 	}
 	venue, why := d.exchange(&d.tapes, x, "x")
-	if why.is() {
+	if why != nil {
 		return dst, why
 	}
 	if venue == 0 {
@@ -411,29 +412,29 @@ func (d *polygon) trade(dst []market.Event) ([]market.Event, fault) {
 	n := len(dst)
 	dst, e := d.add(dst, market.KindTrade)
 	e.Instrument, e.Venue, e.Time, e.Sequence, e.Flags = l.id, venue, t, q, market.FlagLast
-	if why = d.print(e); !why.is() {
+	if why = d.print(e); why == nil {
 		why = d.conditions(e)
 	}
-	if why.is() {
+	if why != nil {
 		return dst[:n], why
 	}
-	return dst, fault{}
+	return dst, nil
 }
 
 // print reads price, size and identifier of a T or XT.
-func (d *polygon) print(e *market.Event) fault {
+func (d *polygon) print(e *market.Event) *fault {
 	f, s := &d.f, &d.s
 	v := f.get(letter('p'))
 	p, decimals, ok := s.decimal(v)
 	if !ok || p <= 0 {
 		if v.kind == absent {
-			return fault{CauseMissingField, "p", v}
+			return d.blame(CauseMissingField, "p", v)
 		}
-		return fault{CauseBadNumber, "p", v}
+		return d.blame(CauseBadNumber, "p", v)
 	}
 	e.Price, e.PriceDecimals = market.Price(p), decimals
 	size, decimals, why := d.quantity(letter('s'), fieldDs, "s")
-	if why.is() {
+	if why != nil {
 		return why
 	}
 	e.Size, e.SizeDecimals = market.Size(size), decimals
@@ -442,17 +443,17 @@ func (d *polygon) print(e *market.Event) fault {
 	case absent:
 	case number, text:
 		if e.ID, ok = market.MakeTradeID(s.raw(v)); !ok {
-			return fault{CauseOversized, "i", v}
+			return d.blame(CauseOversized, "i", v)
 		}
 	default:
-		return fault{CauseBadValue, "i", v}
+		return d.blame(CauseBadValue, "i", v)
 	}
-	return fault{}
+	return nil
 }
 
 // quantity reads a size. The exact one, a string with fractions of shares, wins
 // over the whole number beside it: s is 1 where ds is "0.740474".
-func (d *polygon) quantity(whole, exact int, name string) (int64, market.Decimals, fault) {
+func (d *polygon) quantity(whole, exact int, name string) (int64, market.Decimals, *fault) {
 	v := d.f.get(exact)
 	if v.kind == absent {
 		v = d.f.get(whole)
@@ -460,32 +461,36 @@ func (d *polygon) quantity(whole, exact int, name string) (int64, market.Decimal
 	m, decimals, ok := d.s.amount(v)
 	if !ok {
 		if v.kind == absent {
-			return 0, 0, fault{CauseMissingField, name, v}
+			return 0, 0, d.blame(CauseMissingField, name, v)
 		}
-		return 0, 0, fault{CauseBadNumber, name, v}
+		return 0, 0, d.blame(CauseBadNumber, name, v)
 	}
 	if decimals > 0 {
 		m, decimals = market.Trim(m, decimals, 0)
 	}
-	return m, decimals, fault{}
+	return m, decimals, nil
 }
 
 // conditions reads the sale conditions, an array or, in old frames, one number.
-func (d *polygon) conditions(e *market.Event) fault {
+func (d *polygon) conditions(e *market.Event) *fault {
 	s := &d.s
 	v := d.f.get(letter('c'))
 	switch v.kind {
 	case absent:
-		return fault{}
+		return nil
 	case array:
 	default:
 		return d.condition(e, v)
 	}
-	var why fault
+	if n := plainCodes(&e.Conditions, s.raw(v)); n >= 0 {
+		e.NumConditions = uint8(n)
+		return nil
+	}
+	var why *fault
 	back := s.at(v)
 	s.open('[')
 	for s.elem() {
-		if why = d.condition(e, s.value()); why.is() {
+		if why = d.condition(e, s.value()); why != nil {
 			break
 		}
 	}
@@ -493,41 +498,65 @@ func (d *polygon) conditions(e *market.Event) fault {
 	return why
 }
 
-func (d *polygon) condition(e *market.Event, v span) fault {
+// plainCodes reads an array as Polygon writes it, "[14,37]", and returns the
+// number of conditions; -1 where it is written otherwise or does not fit.
+func plainCodes(dst *[market.MaxConditions]market.Condition, b []byte) int {
+	n, digits := 0, 0
+	code := uint(0)
+	for _, c := range b[1:] {
+		switch {
+		case c-'0' <= 9:
+			if digits++; digits > 4 {
+				return -1
+			}
+			code = code*10 + uint(c-'0')
+		case (c == ',' || c == ']') && digits > 0 && n < len(dst):
+			dst[n] = market.Condition(code)
+			n++
+			code, digits = 0, 0
+		case c == ']' && n == 0:
+		default:
+			return -1
+		}
+	}
+	return n
+}
+
+func (d *polygon) condition(e *market.Event, v span) *fault {
 	c, ok := d.s.uint(v)
 	switch {
 	case !ok || c > math.MaxUint16:
-		return fault{CauseBadValue, "c", v}
+		return d.blame(CauseBadValue, "c", v)
 	case int(e.NumConditions) == market.MaxConditions:
-		return fault{CauseOversized, "c has too many conditions, at", v}
+		return d.blame(CauseOversized, "c has too many conditions, at", v)
 	}
 	e.Conditions[e.NumConditions] = market.Condition(c)
 	e.NumConditions++
-	return fault{}
+	return nil
 }
 
 // quote reads a Q: the national best bid and offer, not one exchange's. One that
 // was overtaken is dropped: its q and its time are not after those of the last.
 // Both are looked at, because q starts again each session.
-func (d *polygon) quote(dst []market.Event) ([]market.Event, fault) {
+func (d *polygon) quote(dst []market.Event) ([]market.Event, *fault) {
 	l, why := d.symbol(fieldSym)
-	if why.is() || l.future {
+	if why != nil || l.future {
 		return dst, why
 	}
 	t, why := d.time(letter('t'), "t")
-	if why.is() {
+	if why != nil {
 		return dst, why
 	}
 	q, why := d.sequence()
-	if why.is() {
+	if why != nil {
 		return dst, why
 	}
 	bid, why := d.exchange(&d.tapes, fieldBx, "bx")
-	if why.is() {
+	if why != nil {
 		return dst, why
 	}
 	ask, why := d.exchange(&d.tapes, fieldAx, "ax")
-	if why.is() {
+	if why != nil {
 		return dst, why
 	}
 	n := len(dst)
@@ -539,12 +568,12 @@ func (d *polygon) quote(dst []market.Event) ([]market.Event, fault) {
 	if l.class == market.ClassStock {
 		lot = d.lotSize
 	}
-	if why = d.sides(e, lot); why.is() {
+	if why = d.sides(e, lot); why != nil {
 		return dst[:n], why
 	}
 	if q != 0 {
 		if q <= l.quoteQ && t <= l.quoteT {
-			return dst[:n], fault{}
+			return dst[:n], nil
 		}
 		l.quoteQ, l.quoteT = q, t
 	}
@@ -554,81 +583,81 @@ func (d *polygon) quote(dst []market.Event) ([]market.Event, fault) {
 	if e.AskSize == 0 {
 		e.AskVenue = 0
 	}
-	return dst, fault{}
+	return dst, nil
 }
 
 // sides reads the two sides of a Q or XQ. A side with no price, or price 0, is
 // absent.
-func (d *polygon) sides(e *market.Event, lot int64) fault {
+func (d *polygon) sides(e *market.Event, lot int64) *fault {
 	bid, bidDecimals, bidSize, bidSizeDecimals, why := d.side(fieldBp, fieldBs, "bp", "bs")
-	if why.is() {
+	if why != nil {
 		return why
 	}
 	ask, askDecimals, askSize, askSizeDecimals, why := d.side(fieldAp, fieldAs, "ap", "as")
-	if why.is() {
+	if why != nil {
 		return why
 	}
 	if lot != 1 {
 		if bidSize > math.MaxInt64/lot {
-			return fault{CauseBadNumber, "bs", d.f.get(fieldBs)}
+			return d.blame(CauseBadNumber, "bs", d.f.get(fieldBs))
 		}
 		if askSize > math.MaxInt64/lot {
-			return fault{CauseBadNumber, "as", d.f.get(fieldAs)}
+			return d.blame(CauseBadNumber, "as", d.f.get(fieldAs))
 		}
 		bidSize, askSize = bidSize*lot, askSize*lot
 	}
 	bid, ask, decimals, ok := align(bid, bidDecimals, ask, askDecimals)
 	if !ok {
-		return fault{CauseBadNumber, "ap does not fit beside bp", d.f.get(fieldAp)}
+		return d.blame(CauseBadNumber, "ap does not fit beside bp", d.f.get(fieldAp))
 	}
 	e.Price, e.Ask, e.PriceDecimals = market.Price(bid), market.Price(ask), decimals
 	bidSize, askSize, decimals, ok = align(bidSize, bidSizeDecimals, askSize, askSizeDecimals)
 	if !ok {
-		return fault{CauseBadNumber, "as does not fit beside bs", d.f.get(fieldAs)}
+		return d.blame(CauseBadNumber, "as does not fit beside bs", d.f.get(fieldAs))
 	}
 	e.Size, e.AskSize, e.SizeDecimals = market.Size(bidSize), market.Size(askSize), decimals
-	return fault{}
+	return nil
 }
 
-func (d *polygon) side(p, z int, priceName, sizeName string) (price int64, pd market.Decimals, size int64, sd market.Decimals, why fault) {
+func (d *polygon) side(p, z int, priceName, sizeName string) (price int64, pd market.Decimals, size int64, sd market.Decimals, why *fault) {
 	s := &d.s
 	v := d.f.get(p)
 	if v.kind == absent {
-		return 0, 0, 0, 0, fault{}
+		return 0, 0, 0, 0, nil
 	}
 	price, pd, ok := s.amount(v)
 	if !ok {
-		return 0, 0, 0, 0, fault{CauseBadNumber, priceName, v}
+		return 0, 0, 0, 0, d.blame(CauseBadNumber, priceName, v)
 	}
 	if price == 0 {
-		return 0, 0, 0, 0, fault{}
+		return 0, 0, 0, 0, nil
 	}
 	v = d.f.get(z)
 	if v.kind == absent {
-		return 0, 0, 0, 0, fault{CauseMissingField, sizeName, v}
+		return 0, 0, 0, 0, d.blame(CauseMissingField, sizeName, v)
 	}
 	size, sd, ok = s.amount(v)
 	if !ok {
-		return 0, 0, 0, 0, fault{CauseBadNumber, sizeName, v}
+		return 0, 0, 0, 0, d.blame(CauseBadNumber, sizeName, v)
 	}
 	if size == 0 {
-		return 0, 0, 0, 0, fault{}
+		return 0, 0, 0, 0, nil
 	}
-	return price, pd, size, sd, fault{}
+	return price, pd, size, sd, nil
 }
 
 // bar reads an A or AM. A bar of an index has no volume.
-func (d *polygon) bar(dst []market.Event, interval market.Flags) ([]market.Event, fault) {
+func (d *polygon) bar(dst []market.Event, interval market.Flags) ([]market.Event, *fault) {
 	l, why := d.symbol(fieldSym)
-	if why.is() || l.future {
+	if why != nil || l.future {
 		return dst, why
 	}
 	start, why := d.time(letter('s'), "s")
-	if why.is() {
+	if why != nil {
 		return dst, why
 	}
 	end, why := d.time(letter('e'), "e")
-	if why.is() {
+	if why != nil {
 		return dst, why
 	}
 	fields := [...]struct {
@@ -646,11 +675,11 @@ func (d *polygon) bar(dst []market.Event, interval market.Flags) ([]market.Event
 			if p.field == fieldVw {
 				continue
 			}
-			return dst, fault{CauseMissingField, p.name, v}
+			return dst, d.blame(CauseMissingField, p.name, v)
 		}
 		m, dec, ok := d.s.amount(v)
 		if !ok {
-			return dst, fault{CauseBadNumber, p.name, v}
+			return dst, d.blame(CauseBadNumber, p.name, v)
 		}
 		prices[i], decimals[i] = m, dec
 		finest = max(finest, dec)
@@ -658,25 +687,25 @@ func (d *polygon) bar(dst []market.Event, interval market.Flags) ([]market.Event
 	for i, p := range fields {
 		m, err := market.Rescale(prices[i], decimals[i], finest)
 		if err != nil {
-			return dst, fault{CauseBadNumber, p.name, d.f.get(p.field)}
+			return dst, d.blame(CauseBadNumber, p.name, d.f.get(p.field))
 		}
 		prices[i] = m
 	}
 	var volume, day int64
 	var volumeDecimals, dayDecimals market.Decimals
 	if l.class != market.ClassIndex {
-		if volume, volumeDecimals, why = d.quantity(letter('v'), fieldDv, "v"); why.is() {
+		if volume, volumeDecimals, why = d.quantity(letter('v'), fieldDv, "v"); why != nil {
 			return dst, why
 		}
 		if d.f.get(fieldAv).kind != absent || d.f.get(fieldDav).kind != absent {
-			if day, dayDecimals, why = d.quantity(fieldAv, fieldDav, "av"); why.is() {
+			if day, dayDecimals, why = d.quantity(fieldAv, fieldDav, "av"); why != nil {
 				return dst, why
 			}
 		}
 	}
 	volume, day, sizeDecimals, ok := align(volume, volumeDecimals, day, dayDecimals)
 	if !ok {
-		return dst, fault{CauseBadNumber, "av does not fit beside v", d.f.get(fieldAv)}
+		return dst, d.blame(CauseBadNumber, "av does not fit beside v", d.f.get(fieldAv))
 	}
 	dst, e := d.add(dst, market.KindBar)
 	e.Instrument, e.Flags = l.id, interval|market.FlagLast
@@ -690,5 +719,5 @@ func (d *polygon) bar(dst []market.Event, interval market.Flags) ([]market.Event
 	e.Price, e.High, e.Low, e.Close, e.VWAP = market.Price(prices[0]), market.Price(prices[1]),
 		market.Price(prices[2]), market.Price(prices[3]), market.Price(prices[4])
 	e.Size, e.DayVolume = market.Size(volume), market.Size(day)
-	return dst, fault{}
+	return dst, nil
 }

@@ -3,11 +3,11 @@ package normalizer
 import "github.com/quotewire/quotewire/market"
 
 // cryptoHeader reads what all crypto events of Polygon begin with.
-func (d *polygon) cryptoHeader() (l *polygonListing, v market.VenueID, t int64, why fault) {
-	if l, why = d.symbol(fieldPair); why.is() {
+func (d *polygon) cryptoHeader() (l *polygonListing, v market.VenueID, t int64, why *fault) {
+	if l, why = d.symbol(fieldPair); why != nil {
 		return nil, 0, 0, why
 	}
-	if v, why = d.exchange(&d.crypto, letter('x'), "x"); why.is() {
+	if v, why = d.exchange(&d.crypto, letter('x'), "x"); why != nil {
 		return l, 0, 0, why
 	}
 	if v == 0 {
@@ -19,18 +19,18 @@ func (d *polygon) cryptoHeader() (l *polygonListing, v market.VenueID, t int64, 
 
 // cryptoTrade reads an XT. Its conditions are not sale conditions: 1 says that
 // the seller took, 2 that the buyer did.
-func (d *polygon) cryptoTrade(dst []market.Event) ([]market.Event, fault) {
+func (d *polygon) cryptoTrade(dst []market.Event) ([]market.Event, *fault) {
 	l, venue, t, why := d.cryptoHeader()
-	if why.is() {
+	if why != nil {
 		return dst, why
 	}
 	n := len(dst)
 	dst, e := d.add(dst, market.KindTrade)
 	e.Instrument, e.Venue, e.Time, e.Flags = l.id, venue, t, market.FlagLast
-	if why = d.print(e); !why.is() {
+	if why = d.print(e); why == nil {
 		why = d.conditions(e)
 	}
-	if why.is() {
+	if why != nil {
 		return dst[:n], why
 	}
 	for _, c := range e.Conditions[:e.NumConditions] {
@@ -42,22 +42,22 @@ func (d *polygon) cryptoTrade(dst []market.Event) ([]market.Event, fault) {
 		}
 	}
 	e.Conditions, e.NumConditions = [market.MaxConditions]market.Condition{}, 0
-	return dst, fault{}
+	return dst, nil
 }
 
 // cryptoQuote reads an XQ: the top of one exchange's book.
-func (d *polygon) cryptoQuote(dst []market.Event) ([]market.Event, fault) {
+func (d *polygon) cryptoQuote(dst []market.Event) ([]market.Event, *fault) {
 	l, venue, t, why := d.cryptoHeader()
-	if why.is() {
+	if why != nil {
 		return dst, why
 	}
 	n := len(dst)
 	dst, e := d.add(dst, market.KindQuote)
 	e.Instrument, e.Venue, e.Time, e.Flags = l.id, venue, t, market.FlagLast
-	if why = d.sides(e, 1); why.is() {
+	if why = d.sides(e, 1); why != nil {
 		return dst[:n], why
 	}
-	return dst, fault{}
+	return dst, nil
 }
 
 // book reads an XL2: a whole image of up to 100 levels a side each time. Where
@@ -70,10 +70,10 @@ func (d *polygon) book(dst []market.Event) []market.Event {
 		return dst
 	}
 	n := len(dst)
-	if !why.is() {
+	if why == nil {
 		dst, why = d.image(dst, l, venue, t)
 	}
-	if why.is() {
+	if why != nil {
 		d.refusePart("XL2", why)
 		return d.gap(dst[:n], l.id, venue)
 	}
@@ -81,7 +81,7 @@ func (d *polygon) book(dst []market.Event) []market.Event {
 	return dst
 }
 
-func (d *polygon) image(dst []market.Event, l *polygonListing, venue market.VenueID, t int64) ([]market.Event, fault) {
+func (d *polygon) image(dst []market.Event, l *polygonListing, venue market.VenueID, t int64) ([]market.Event, *fault) {
 	dst, e := d.add(dst, market.KindClear)
 	e.Instrument, e.Venue, e.Time, e.Flags = l.id, venue, t, market.FlagSnapshot
 	for _, side := range [...]struct {
@@ -91,14 +91,14 @@ func (d *polygon) image(dst []market.Event, l *polygonListing, venue market.Venu
 	}{{letter('b'), "b", market.SideBid}, {letter('a'), "a", market.SideAsk}} {
 		v := d.f.get(side.field)
 		if v.kind != array {
-			return dst, fault{CauseMissingField, side.name, v}
+			return dst, d.blame(CauseMissingField, side.name, v)
 		}
 		n := len(dst)
-		var why fault
+		var why *fault
 		back := d.s.at(v)
 		dst, why = d.pairs(dst, side.side)
 		d.s.resume(back)
-		if why.is() {
+		if why != nil {
 			return dst, why
 		}
 		for i := n; i < len(dst); i++ {
@@ -106,5 +106,5 @@ func (d *polygon) image(dst []market.Event, l *polygonListing, venue market.Venu
 			e.Instrument, e.Venue, e.Time, e.Flags = l.id, venue, t, market.FlagSnapshot
 		}
 	}
-	return dst, fault{}
+	return dst, nil
 }

@@ -4,41 +4,41 @@ import "github.com/quotewire/quotewire/market"
 
 // fillTrade sets price, size, identifier, running number and time of a print
 // from a venue whose trade identifiers are numbers that grow by one.
-func (d *base) fillTrade(e *market.Event, price, size, id, timestamp span) fault {
+func (d *base) fillTrade(e *market.Event, price, size, id, timestamp span) *fault {
 	s := &d.s
 	p, pd, ok := s.decimal(price)
 	if !ok || p <= 0 {
 		if price.kind == absent {
-			return fault{CauseMissingField, "price", price}
+			return d.blame(CauseMissingField, "price", price)
 		}
-		return fault{CauseBadNumber, "price", price}
+		return d.blame(CauseBadNumber, "price", price)
 	}
 	z, zd, ok := s.amount(size)
 	if !ok {
 		if size.kind == absent {
-			return fault{CauseMissingField, "size", size}
+			return d.blame(CauseMissingField, "size", size)
 		}
-		return fault{CauseBadNumber, "size", size}
+		return d.blame(CauseBadNumber, "size", size)
 	}
 	if id.kind == absent {
-		return fault{CauseMissingField, "trade_id", id}
+		return d.blame(CauseMissingField, "trade_id", id)
 	}
 	n, ok := s.uint(id)
 	if !ok {
-		return fault{CauseBadNumber, "trade_id", id}
+		return d.blame(CauseBadNumber, "trade_id", id)
 	}
 	if e.ID, ok = market.MakeTradeID(s.raw(id)); !ok {
-		return fault{CauseOversized, "trade_id", id}
+		return d.blame(CauseOversized, "trade_id", id)
 	}
 	b, ok := s.str(timestamp)
 	if !ok {
-		return fault{CauseMissingField, "time", timestamp}
+		return d.blame(CauseMissingField, "time", timestamp)
 	}
 	if e.Time, ok = parseTime(b); !ok {
-		return fault{CauseBadNumber, "time", timestamp}
+		return d.blame(CauseBadNumber, "time", timestamp)
 	}
 	e.Price, e.PriceDecimals = market.Price(p), pd
 	e.Size, e.SizeDecimals = market.Size(z), zd
 	e.TradeSequence = n
-	return fault{}
+	return nil
 }
