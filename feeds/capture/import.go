@@ -150,6 +150,8 @@ func (m *importer) run(r io.Reader, format string) error {
 		var bad *LineError
 		if errors.As(err, &bad) && m.opts.SkipMalformed {
 			m.stats.Malformed++
+		} else if bad != nil {
+			return errors.Join(err, m.release())
 		} else if err != nil {
 			return err
 		}
@@ -209,6 +211,9 @@ func (m *importer) connected(feed string, received int64, timed bool) error {
 // own (timed is false) it gets the latest.
 func (m *importer) write(f feeds.Frame, timed bool) error {
 	f.Provider = m.provider
+	if !fits(f) {
+		return m.malformed("%v", ErrTooLarge)
+	}
 	if timed {
 		m.last = f.Received
 		if !m.timed {
@@ -249,9 +254,7 @@ func (m *importer) release() error {
 }
 
 func (m *importer) put(f feeds.Frame) error {
-	if err := m.w.Write(f); errors.Is(err, ErrTooLarge) {
-		return m.malformed("%v", err)
-	} else if err != nil {
+	if err := m.w.Write(f); err != nil {
 		return err
 	}
 	s := &m.stats
