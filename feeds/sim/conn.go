@@ -3,7 +3,7 @@ package sim
 import (
 	"errors"
 	"io"
-	"os"
+	"net"
 	"sync"
 	"time"
 
@@ -127,7 +127,10 @@ func (c *conn) read() error {
 			c.mu.Lock()
 			ending := c.closed
 			c.mu.Unlock()
-			if !ending && errors.Is(err, os.ErrDeadlineExceeded) {
+			// gorilla wraps a deadline's error in one that is no longer
+			// os.ErrDeadlineExceeded.
+			var ne net.Error
+			if !ending && errors.As(err, &ne) && ne.Timeout() {
 				c.s.market.mu.Lock()
 				c.s.proto.expired(c)
 				c.s.market.mu.Unlock()

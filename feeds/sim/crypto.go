@@ -12,6 +12,7 @@ type crypto struct {
 	rnd    random
 	fair   float64 // hidden; every price on the wire is a whole number of ticks
 	heat   float64 // how far a burst raises activity; decays
+	spark  float64 // how far one taker raises heat
 	venues []*venue
 }
 
@@ -97,14 +98,31 @@ func (c *crypto) at(venue string) *venue {
 	return nil
 }
 
+// Trades bring trades: each taker raises the activity so much that it brings
+// another excite takers by itself, within some heatDecay seconds. Below 1, or
+// the market would run away.
+const (
+	excite    = 0.4
+	heatDecay = 1.5
+)
+
+// rate is the order events per second over all venues in a quiet hour.
+func (c *crypto) rate() (sum float64) {
+	for _, v := range c.venues {
+		sum += v.spec.Rate
+	}
+	return max(sum, 0.001)
+}
+
 func (c *crypto) step(m *Market, now, d int64, dt, act float64) {
 	move := c.spec.VolBps / 1e4 * math.Sqrt(dt*(1+c.heat)) * c.rnd.normal()
 	if c.rnd.chance(dt * 0.02 * act) { // news: a jump, and a burst after it
 		move += c.spec.VolBps / 1e4 * 6 * c.rnd.normal()
 		c.heat += 4
 	}
+	c.spark = excite / (c.rate() * 0.08 * heatDecay * act)
 	c.fair += float64(c.fair * min(max(move, -0.05), 0.05))
-	c.heat -= float64(c.heat * min(dt/1.5, 1))
+	c.heat -= float64(c.heat * min(dt/heatDecay, 1))
 	for _, v := range c.venues {
 		v.step(m, now, d, dt, act*(1+c.heat))
 	}
@@ -206,7 +224,7 @@ func (v *venue) marketOrder() {
 	} else if fair < mid {
 		buy = 0.35
 	}
-	v.pair.heat = min(v.pair.heat+0.05, 8)
+	v.pair.heat = min(v.pair.heat+v.pair.spark, 8)
 	v.take(v.rnd.chance(buy), v.size()/2+1, 0)
 }
 

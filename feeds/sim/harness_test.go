@@ -2,10 +2,15 @@ package sim
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -90,18 +95,21 @@ func (c *client) wantPart(parts ...string) string {
 	return got
 }
 
-var sentinel = []byte(`{"sentinel":true}`)
+var sentinels atomic.Int64
 
 // until reads all frames up to a sentinel that the server is told to send now.
 func (c *client) until(s *Server) (frames [][]byte) {
 	c.t.Helper()
-	s.SendRaw(sentinel)
+	mine := fmt.Sprintf(`{"sentinel":%d}`, sentinels.Add(1))
+	s.SendRaw([]byte(mine))
 	for {
 		b := c.next()
-		if bytes.Equal(b, sentinel) {
+		if string(b) == mine {
 			return frames
 		}
-		frames = append(frames, b)
+		if !bytes.HasPrefix(b, []byte(`{"sentinel"`)) { // of another client
+			frames = append(frames, b)
+		}
 	}
 }
 
@@ -148,5 +156,54 @@ func decode(t testing.TB, b []byte, v any) {
 	d.UseNumber()
 	if err := d.Decode(v); err != nil {
 		t.Fatalf("decode %.300s: %v", b, err)
+	}
+}
+
+// pipeListener hands out in-memory connections, for servers within a synctest
+// bubble.
+type pipeListener struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+func (l *pipeListener) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
+func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
+
+// pipeServer starts a server without a network and returns how to dial it.
+func pipeServer(t *testing.T, cfg Config) (*Server, func(path string) *client) {
+	t.Helper()
+	s, err := NewServer(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
+	s.Serve(l)
+	t.Cleanup(s.Close)
+	d := websocket.Dialer{NetDialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		a, b := net.Pipe()
+		select {
+		case l.conns <- b:
+			return a, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}}
+	return s, func(path string) *client {
+		t.Helper()
+		ws, _, err := d.Dial("ws://sim"+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { ws.Close() })
+		return &client{t, ws}
 	}
 }

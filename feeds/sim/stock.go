@@ -22,11 +22,12 @@ var exchangesByTape = map[int][]int{
 
 // stock is one ticker: its hidden fair value and what each exchange quotes.
 type stock struct {
-	spec StockSpec
-	rnd  random
-	fair float64 // in cents
-	heat float64
-	lot  int64 // a round lot, in shares
+	spec  StockSpec
+	rnd   random
+	fair  float64 // in cents
+	heat  float64
+	spark float64
+	lot   int64 // a round lot, in shares
 
 	ex        []exchange
 	shown     nbbo  // as last told
@@ -108,7 +109,8 @@ func (s *stock) step(m *Market, now, d int64, dt, act float64) {
 		s.heat += 3
 	}
 	s.fair = max(s.fair+float64(s.fair*min(max(move, -0.05), 0.05)), 10)
-	s.heat -= float64(s.heat * min(dt/1.5, 1))
+	s.heat -= float64(s.heat * min(dt/heatDecay, 1))
+	s.spark = excite / (max(s.spec.Rate, 0.001) * 0.28 * heatDecay * act)
 	n := s.rnd.count(s.spec.Rate * act * (1 + s.heat) * dt)
 	for i := range n {
 		at := now + d*int64(i+1)/int64(n+1)
@@ -160,7 +162,7 @@ func (s *stock) requote(m *Market, at int64, i int) {
 func (s *stock) trade(m *Market, at int64) {
 	q := s.nbbo()
 	buy := s.rnd.chance(0.5)
-	s.heat = min(s.heat+0.03, 6)
+	s.heat = min(s.heat+s.spark, 6)
 	shares := 1 + s.rnd.Int64N(99)
 	if s.rnd.chance(0.5) {
 		shares = 100 * (1 + int64(s.rnd.heavy()*0.8))
