@@ -1,0 +1,28 @@
+// Package client is the Go SDK of quotewire.v1.
+//
+// [Dial] gives a [Client], one connection that is kept up: after a loss it
+// reconnects with a jittered backoff and resumes each stream where it stood.
+// [Client.Subscribe] gives a [Stream], whose [Stream.Next] and [Stream.All] hand
+// out updates: [*Quote], [*BookUpdate], [*Trades], [*Ticker], [*Bar], [*Status].
+// Prices and sizes are exact decimals.
+//
+// What may make a strategy wrong is never silent. It comes as an update of its
+// own, in the same stream: [*Disconnected], [*Reconnected], [*Gap],
+// [*EpochChange], [*Resync], [*Rejected], [*Lost]. A program that does not care
+// leaves them to the default case of its type switch.
+//
+// # Slow readers
+//
+// A stream holds no queue of states. Where the program reads slower than a quote,
+// book or ticker changes, Next returns the newest state, and its Changes and Merged
+// tell what it stands for. Prints, bars and streams of every change
+// ([EveryChange]) are not conflated: up to [Subscription.Backlog] updates wait,
+// then the client stops reading its connection until there is room, and that
+// holds up the client's other streams too. Give such a stream a Client of its own
+// where that matters, or [Conflate] where only the latest does.
+//
+// # Books without a connection
+//
+// [Book] applies snapshots and deltas from anywhere, such as a recording or
+// server-sent events, and proves itself by the checksum they carry.
+package client
