@@ -26,7 +26,7 @@ func SizeFromDecimal(v decimal.Decimal, d Decimals) (Size, error) {
 }
 
 func fromDecimal(v decimal.Decimal, d Decimals) (int64, error) {
-	coef, exp := v.Coefficient(), v.Exponent()+int32(d)
+	coef, exp := v.Coefficient(), int64(v.Exponent())+int64(d)
 	if coef.Sign() == 0 {
 		return 0, nil
 	}
@@ -53,6 +53,6 @@ func fromDecimal(v decimal.Decimal, d Decimals) (int64, error) {
 	return coef.Int64(), nil
 }
 
-func pow10Big(n int32) *big.Int {
-	return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil)
+func pow10Big(n int64) *big.Int {
+	return new(big.Int).Exp(big.NewInt(10), big.NewInt(n), nil)
 }

@@ -82,6 +82,7 @@ func (n *names) id(name string, limit int) (int, error) {
 	if n.ids == nil {
 		n.ids = make(map[string]int)
 	}
+	name = strings.Clone(name)
 	n.list = append(n.list, name)
 	n.ids[name] = len(n.list)
 	return len(n.list), nil

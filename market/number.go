@@ -151,16 +151,13 @@ func ParseNumber[T ~string | ~[]byte](s T) (mantissa int64, decimals Decimals, e
 	}
 	// value = m × 10^(zeros - frac + exp)
 	frac -= exp
-	for zeros > 0 && (frac > int(MaxDecimals) || m > math.MaxInt64/10) {
-		zeros--
-		frac--
+	if drop := min(zeros, frac-int(MaxDecimals)); drop > 0 {
+		zeros, frac = zeros-drop, frac-drop
 	}
-	for ; zeros > 0; zeros-- {
-		if m > math.MaxInt64/10 {
-			return 0, 0, ErrRange
-		}
+	for ; zeros > 0 && m <= math.MaxInt64/10; zeros-- {
 		m *= 10
 	}
+	frac -= zeros // those that did not fit
 	for ; frac < 0; frac++ {
 		if m > math.MaxInt64/10 {
 			return 0, 0, ErrRange

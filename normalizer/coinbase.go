@@ -41,10 +41,18 @@ const (
 	listChanges
 )
 
-// maxVerboseDecimals is from where on the trailing zeros of a text are dropped.
-// The feed writes a price with its increment's decimals in one message and with
-// eight in another; zeros beyond that would only refine the instrument's scale.
-const maxVerboseDecimals market.Decimals = 8
+// floor returns down to which decimals the trailing zeros of a product's texts
+// are dropped: those of its increments. The feed pads the same price with two
+// decimals in one message and with eight in another, and zeros that the product
+// cannot trade in would refine its scale until a size in the trillions, as
+// PEPE-USD has, does not fit. Before the increments are known all zeros of a
+// size go, and those of a price that no product needs.
+func (p *coinbaseProduct) floor() market.Scale {
+	if p.reference.known {
+		return p.reference.scale
+	}
+	return market.Scale{Price: 8, Size: 0}
+}
 
 // Decode implements [Decoder].
 //
@@ -358,16 +366,17 @@ func (d *coinbase) book(dst []market.Event, n int, m *coinbaseMessage, why *faul
 	if snapshot {
 		flags = market.FlagSnapshot
 	}
+	floor := p.floor()
 	for i := n; i < len(dst); i++ {
 		e := &dst[i]
 		e.Instrument, e.Venue, e.Time, e.Flags = p.id, d.venue, at, flags
 		switch e.Kind {
 		case market.KindLevel:
-			if e.PriceDecimals > maxVerboseDecimals {
-				e.Price, e.PriceDecimals = market.Trim(e.Price, e.PriceDecimals, maxVerboseDecimals)
+			if e.PriceDecimals > floor.Price {
+				e.Price, e.PriceDecimals = market.Trim(e.Price, e.PriceDecimals, floor.Price)
 			}
-			if e.SizeDecimals > maxVerboseDecimals {
-				e.Size, e.SizeDecimals = market.Trim(e.Size, e.SizeDecimals, maxVerboseDecimals)
+			if e.SizeDecimals > floor.Size {
+				e.Size, e.SizeDecimals = market.Trim(e.Size, e.SizeDecimals, floor.Size)
 			}
 		case market.KindInstrument, market.KindStatus:
 			e.Flags = 0

@@ -248,7 +248,7 @@ func (d *kraken) status(p *krakenPair) market.TradingStatus {
 	if d.trading != market.StatusTrading {
 		return d.trading
 	}
-	return p.reference.status
+	return max(p.reference.status, market.StatusTrading) // unknown until told
 }
 
 // book reads one element of the book channel. Levels, then the checksum over the
