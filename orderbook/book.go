@@ -11,64 +11,91 @@ type BookStats struct {
 	Messages   uint64 // book messages applied whole
 	Matched    uint64 // venue checksums that agreed
 	Mismatched uint64 // venue checksums that did not
-	Gaps       uint64 // messages known to be lost
-	Resyncs    uint64 // snapshots that replaced a book after the first
+	Gaps       uint64 // times that messages were known to be lost
+	Resyncs    uint64 // snapshots that ended a distrust
 	Crossed    uint64 // messages that left the venue's own book crossed
-	Refused    uint64 // events whose numbers did not fit
+	Refused    uint64 // events whose numbers did not fit or made no sense
 	Ignored    uint64 // changes that came while the book was not trusted
 	Quotes     uint64 // top-of-book messages
-	Trades     uint64 // prints, without those from before the subscription
+	Trades     uint64 // prints taken, without those from before the subscription
 	TradesLost uint64 // prints missing in the venue's numbering
-	TradesDup  uint64 // prints that came twice
+	TradesDup  uint64 // prints that came twice, or over another feed already
 
-	Volume      market.Size // sum of the prints' sizes, at Scale
+	Volume      market.Size // sum of the prints' sizes, at Scale; stays at the largest number
 	Scale       market.Scale
 	State       State
 	Cause       Cause
-	Since       int64 // ns since the Unix epoch
+	Since       int64 // receive time of the message that changed State, ns since the Unix epoch
 	LastMessage int64 // receive time of the last message, ns since the Unix epoch
-	HasBook     bool  // it has price levels
+	HasBook     bool  // it has, or had, a sound book of price levels
 	Bids, Asks  int   // levels held
 }
 
 // book is what one feed says of one instrument at one venue. It belongs to its
 // shard.
+//
+// While it is live, it is whole: either its levels are (HasBook) or its top is.
+// What is not trusted is not kept.
 type book struct {
+	in    *instrument
+	venue *venue
+	feed  *feedState
 	stats BookStats
 
 	bids, asks Ladder
-	pend       []LevelChange // of the message that is being applied
-	top        VenueQuote    // where the venue sends its top of book as such
+	next       [2]Ladder  // bids, asks of a snapshot that is coming in
+	top        VenueQuote // where the venue sends its top of book as such
 	hasTop     bool
 	nbbo       bool // top is a SIP's national best, not this venue's own
 
+	levels    bool         // it speaks in levels, so that a resync can be asked for
 	depth     int          // levels a side that the venue keeps, 0 all
 	digits    market.Scale // decimals the venue writes its numbers with
 	digitsRef bool         // digits come from reference data, not from what was seen
 
-	inSnapshot  bool // between KindClear and the message's end
-	bookMessage bool // the message that is being applied touched the book
-	unsound     bool // a part of the message could not be applied
-	hasSum      bool // the message carries a checksum
-	sum         uint32
+	inSnapshot bool // between KindClear and the message's end
+	isOpen     bool // the message that is being applied touched the book
+	unsound    bool // a part of the message could not be applied
+	hasSum     bool // the message carries a checksum
+	sum        uint32
 
 	before      State // state before it went stale
 	beforeCause Cause
 	halted      bool
+	askedAt     int64 // receive time when its resync was last asked for; 0 not, or answered
 
 	lastTrade uint64 // venue's number of the last print
 	freshLine bool   // no numbered print since the connection came up
 }
 
-func newBook(feed market.FeedID, venue market.VenueID, id market.InstrumentID) *book {
-	b := &book{bids: NewLadder(market.SideBid), asks: NewLadder(market.SideAsk)}
-	b.stats.Feed, b.stats.Venue, b.stats.Instrument = feed, venue, id
-	b.freshLine = true
+func newBook(in *instrument, v *venue, feed market.FeedID) *book {
+	b := &book{in: in, venue: v, freshLine: true}
+	for i, side := range [2]market.Side{market.SideBid, market.SideAsk} {
+		*b.ladder(side) = NewLadder(side)
+		b.next[i] = NewLadder(side)
+	}
+	b.stats.Feed, b.stats.Venue, b.stats.Instrument = feed, v.id, in.upd.Instrument
+	b.stats.Scale = in.upd.Scale
 	return b
 }
 
-// live reports whether its quotes may be used.
+// live reports whether what it holds is current.
 func (b *book) live() bool { return b.stats.State == StateLive }
+
+// synced reports whether its levels are whole, so that changes can be applied.
+func (b *book) synced() bool { return b.live() && b.stats.HasBook }
+
+// usable reports whether its top may enter the consolidated quote.
+func (b *book) usable() bool { return b.live() && !b.halted }
+
+// told returns the state that is told of the book: a sound book of an instrument
+// that does not trade is halted.
+func (b *book) told() (State, Cause) {
+	if b.live() && b.halted {
+		return StateHalted, CauseTradingHalt
+	}
+	return b.stats.State, b.stats.Cause
+}
 
 // ladder returns the side's ladder; side is bid or ask.
 func (b *book) ladder(s market.Side) *Ladder {
@@ -78,13 +105,12 @@ func (b *book) ladder(s market.Side) *Ladder {
 	return &b.asks
 }
 
-// setState changes the state; it reports whether it did.
-func (b *book) setState(s State, c Cause, at int64) bool {
+// setState changes the state.
+func (b *book) setState(s State, c Cause, at int64) {
 	if b.stats.State == s && b.stats.Cause == c {
-		return false
+		return
 	}
 	b.stats.State, b.stats.Cause, b.stats.Since = s, c, at
-	return true
 }
 
 // forget drops what it holds, for it is no longer true.
@@ -92,16 +118,44 @@ func (b *book) forget() {
 	b.bids.Clear()
 	b.asks.Clear()
 	b.hasTop = false
+	b.top = VenueQuote{}
 	b.endMessage()
 }
 
 // endMessage makes ready for the next message.
 func (b *book) endMessage() {
-	b.inSnapshot, b.bookMessage, b.unsound, b.hasSum = false, false, false, false
-	b.pend = b.pend[:0]
-	if cap(b.pend) > 1<<12 {
-		b.pend = nil
+	if b.inSnapshot {
+		// Full images are rare or small; the memory of a large one is not kept.
+		for i := range b.next {
+			b.next[i].Clear()
+			if cap(b.next[i].levels) > keepLevels {
+				b.next[i].levels = nil
+			}
+		}
 	}
+	b.inSnapshot, b.unsound, b.hasSum = false, false, false
+}
+
+// swap puts the snapshot that came in in the place of the levels.
+func (b *book) swap() {
+	b.bids, b.next[0] = b.next[0], b.bids
+	b.asks, b.next[1] = b.next[1], b.asks
+}
+
+// note records a change of its levels for the update, if the venue shows it.
+func (b *book) note(side market.Side, p market.Price, z market.Size) {
+	if b.venue.shown != b {
+		return
+	}
+	b.venue.touch(b.in)
+	u := &b.in.upd
+	u.Levels = append(u.Levels, LevelChange{b.stats.Venue, side, Level{p, z}})
+}
+
+// refuse counts a level that cannot be taken, and with it the whole message.
+func (b *book) refuse() {
+	b.stats.Refused++
+	b.unsound = true
 }
 
 // noteDigits learns from a number on the wire how the venue writes them.
@@ -121,30 +175,35 @@ const (
 	misfit
 )
 
-// finish ends a book message: the venue's depth is kept, then the checksum
-// compared and the book's own sanity checked. Dropped levels are noted in pend.
-func (b *book) finish(buf []byte, scale market.Scale) (verdict, []byte) {
+// judge ends a book message: the venue's depth is kept, then the checksum
+// compared and the book's own sanity checked. Where a snapshot is coming in, that
+// is what is judged.
+func (b *book) judge(buf []byte) (verdict, []byte) {
+	bids, asks := &b.bids, &b.asks
 	if b.inSnapshot {
-		b.bids.sort()
-		b.asks.sort()
+		bids, asks = &b.next[0], &b.next[1]
+		bids.sort()
+		asks.sort()
 	}
 	if b.depth > 0 {
 		// Fixed-depth books: the venue says nothing of a level that falls off
 		// the end, so what is kept beyond the depth would never be removed
 		// (Kraken WebSocket v2, book: "truncate to the subscribed depth").
-		for _, l := range [2]*Ladder{&b.bids, &b.asks} {
-			l.Truncate(b.depth, func(lv Level) {
-				if !b.inSnapshot {
-					b.pend = append(b.pend, LevelChange{b.stats.Venue, l.side, Level{lv.Price, 0}})
-				}
-			})
+		for _, l := range [2]*Ladder{bids, asks} {
+			if l.Len() > b.depth {
+				l.Truncate(b.depth, func(lv Level) {
+					if !b.inSnapshot {
+						b.note(l.side, lv.Price, 0)
+					}
+				})
+			}
 		}
 	}
 	if b.unsound {
 		return misfit, buf
 	}
 	if b.hasSum {
-		sum, buf2, ok := krakenCRC(buf, &b.asks, &b.bids, scale, b.digits)
+		sum, buf2, ok := krakenCRC(buf, asks, bids, b.in.upd.Scale, b.digits)
 		buf = buf2
 		if !ok || sum != b.sum {
 			b.stats.Mismatched++
@@ -152,9 +211,10 @@ func (b *book) finish(buf []byte, scale market.Scale) (verdict, []byte) {
 		}
 		b.stats.Matched++
 	}
-	bid, hasBid := b.bids.Best()
-	ask, hasAsk := b.asks.Best()
-	if hasBid && hasAsk && bid.Price > ask.Price {
+	bid, hasBid := bids.Best()
+	ask, hasAsk := asks.Best()
+	// In an auction orders cross on purpose until it is held.
+	if hasBid && hasAsk && bid.Price > ask.Price && !b.halted {
 		b.stats.Crossed++
 		return crossed, buf
 	}
@@ -168,46 +228,22 @@ func (b *book) best() (bid, ask Level) {
 		ask, _ = b.asks.Best()
 		return bid, ask
 	}
-	if b.hasTop {
-		return Level{b.top.Bid, b.top.BidSize}, Level{b.top.Ask, b.top.AskSize}
-	}
-	return Level{}, Level{}
+	return Level{b.top.Bid, b.top.BidSize}, Level{b.top.Ask, b.top.AskSize}
 }
 
 // fits reports whether everything it holds can be converted to a finer scale.
 func (b *book) fits(from, to market.Scale) bool {
-	ok := b.bids.fits(from, to) && b.asks.fits(from, to) && b.top.fits(from, to)
-	for i := range b.pend {
-		ok = ok && b.pend[i].fits(from, to)
-	}
-	_, err := market.Rescale(b.stats.Volume, from.Size, to.Size)
-	return ok && err == nil
+	return b.bids.fits(from, to) && b.asks.fits(from, to) && b.top.fits(from, to) &&
+		b.next[0].fits(from, to) && b.next[1].fits(from, to)
 }
 
 // rescale converts everything it holds to a finer scale that it fits.
 func (b *book) rescale(from, to market.Scale) {
 	b.bids.rescale(from, to)
 	b.asks.rescale(from, to)
+	b.next[0].rescale(from, to)
+	b.next[1].rescale(from, to)
 	b.top.rescale(from, to)
-	for i := range b.pend {
-		b.pend[i].rescale(from, to)
-	}
-	rescaleSize(&b.stats.Volume, from, to)
-}
-
-func (t *VenueQuote) fits(from, to market.Scale) bool {
-	return Level{t.Bid, t.BidSize}.fits(from, to) && Level{t.Ask, t.AskSize}.fits(from, to)
-}
-
-func (t *VenueQuote) rescale(from, to market.Scale) {
-	rescalePrice(&t.Bid, from, to)
-	rescalePrice(&t.Ask, from, to)
-	rescaleSize(&t.BidSize, from, to)
-	rescaleSize(&t.AskSize, from, to)
-}
-
-func (lv Level) fits(from, to market.Scale) bool {
-	_, err1 := market.Rescale(lv.Price, from.Price, to.Price)
-	_, err2 := market.Rescale(lv.Size, from.Size, to.Size)
-	return err1 == nil && err2 == nil
+	b.stats.Volume = saturate(b.stats.Volume, from, to)
+	b.stats.Scale = to
 }

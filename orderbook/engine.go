@@ -1,9 +1,13 @@
 package orderbook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -14,20 +18,21 @@ import (
 // Get one from [Engine.Batch], fill Events, hand it to [Engine.Submit].
 type Batch struct {
 	Events []market.Event
+
+	call func(*Shard) // runs in the shard's goroutine once all before it is applied
 }
 
 // Engine runs shards, each in a goroutine of its own, with instruments spread
 // over them by number. All venues of an instrument are on one shard.
 type Engine struct {
-	cfg    Config
 	shards []*worker
 	free   chan *Batch
+	mute   muteFeeds
 }
 
 type worker struct {
 	shard *Shard
 	in    chan *Batch
-	call  chan func(*Shard)
 	done  chan struct{}
 }
 
@@ -35,10 +40,12 @@ type worker struct {
 // source, and so, through TCP, the provider: lateness shows instead of hiding.
 const queueDepth = 256
 
-// NewEngine returns an engine of n shards; sinks returns the sinks of the i-th,
-// which are called in its goroutine.
+// NewEngine returns an engine of n shards, at least one; sinks, if not nil,
+// returns the sinks of the i-th in place of cfg's, which are called in its
+// goroutine.
 func NewEngine(cfg Config, n int, sinks func(shard int) []Sink) *Engine {
-	e := &Engine{cfg: cfg, free: make(chan *Batch, queueDepth*n+16)}
+	n = max(n, 1)
+	e := &Engine{free: make(chan *Batch, queueDepth*n+16)}
 	for i := range n {
 		c := cfg
 		if sinks != nil {
@@ -47,7 +54,6 @@ func NewEngine(cfg Config, n int, sinks func(shard int) []Sink) *Engine {
 		e.shards = append(e.shards, &worker{
 			shard: NewShard(c),
 			in:    make(chan *Batch, queueDepth),
-			call:  make(chan func(*Shard)),
 			done:  make(chan struct{}),
 		})
 	}
@@ -70,7 +76,8 @@ func (e *Engine) Batch() *Batch {
 // Submit hands a batch to the shards that its instruments belong to; the batch
 // is the engine's from then on. Events of a whole feed go to all shards. It
 // blocks while a shard's queue is full. It may be called from several
-// goroutines; the order of batches from one of them is kept.
+// goroutines; the order of batches from one of them is kept. All of a feed's
+// batches must come from one goroutine.
 func (e *Engine) Submit(ctx context.Context, b *Batch) error {
 	if len(b.Events) == 0 {
 		e.release(b)
@@ -79,23 +86,68 @@ func (e *Engine) Submit(ctx context.Context, b *Batch) error {
 	if len(e.shards) == 1 {
 		return e.shards[0].send(ctx, b)
 	}
-	for i, w := range e.shards {
-		part := e.Batch()
-		for j := range b.Events {
-			if id := b.Events[j].Instrument; id == 0 || int(id)%len(e.shards) == i {
-				part.Events = append(part.Events, b.Events[j])
+	parts := make([]*Batch, 0, 16)
+	for range e.shards {
+		parts = append(parts, e.Batch())
+	}
+	for i := range b.Events {
+		ev := &b.Events[i]
+		home := int(ev.Instrument) % len(e.shards)
+		speaks := e.mute.speaks(ev)
+		for j, part := range parts {
+			switch {
+			case ev.Instrument == 0 || j == home:
+				part.Events = append(part.Events, *ev)
+			case speaks:
+				// That the feed speaks again concerns all its books, whatever
+				// it is that it says.
+				part.Events = append(part.Events, market.Event{
+					Kind: market.KindHeartbeat, Feed: ev.Feed, Time: ev.Time, Received: ev.Received,
+				})
 			}
-		}
-		if len(part.Events) == 0 {
-			e.release(part)
-			continue
-		}
-		if err := w.send(ctx, part); err != nil {
-			return err
 		}
 	}
 	e.release(b)
+	for i, w := range e.shards {
+		if len(parts[i].Events) == 0 {
+			e.release(parts[i])
+			continue
+		}
+		if err := w.send(ctx, parts[i]); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+// muteFeeds knows which feeds were said to be mute and have not spoken since.
+type muteFeeds struct {
+	n     atomic.Int32 // how many; spares the lock while there are none
+	mu    sync.Mutex
+	feeds map[market.FeedID]bool
+}
+
+// speaks takes note of an event; true if it ends its feed's silence.
+func (m *muteFeeds) speaks(e *market.Event) bool {
+	if e.Kind == market.KindStale {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.feeds == nil {
+			m.feeds = make(map[market.FeedID]bool)
+		}
+		m.feeds[e.Feed] = true
+		m.n.Store(int32(len(m.feeds)))
+		return false
+	}
+	if m.n.Load() == 0 {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was := m.feeds[e.Feed]
+	delete(m.feeds, e.Feed)
+	m.n.Store(int32(len(m.feeds)))
+	return was
 }
 
 func (w *worker) send(ctx context.Context, b *Batch) error {
@@ -114,7 +166,7 @@ func (e *Engine) release(b *Batch) {
 	if cap(b.Events) > 1<<14 {
 		return
 	}
-	b.Events = b.Events[:0]
+	b.Events, b.call = b.Events[:0], nil
 	select {
 	case e.free <- b:
 	default:
@@ -122,7 +174,7 @@ func (e *Engine) release(b *Batch) {
 }
 
 // Run runs the shards until ctx ends and returns its error. What was submitted
-// before is not necessarily applied.
+// before is not necessarily applied: see [Engine.Drain].
 func (e *Engine) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	for _, w := range e.shards {
@@ -131,10 +183,12 @@ func (e *Engine) Run(ctx context.Context) error {
 			for {
 				select {
 				case b := <-w.in:
+					if b.call != nil {
+						b.call(w.shard)
+						continue
+					}
 					w.shard.Apply(b.Events)
 					e.release(b)
-				case fn := <-w.call:
-					fn(w.shard)
 				case <-ctx.Done():
 					return ctx.Err()
 				}
@@ -142,6 +196,40 @@ func (e *Engine) Run(ctx context.Context) error {
 		})
 	}
 	return g.Wait()
+}
+
+// each runs fn on every shard, in the shard's goroutine, after all that was
+// submitted before, and waits for it.
+func (e *Engine) each(ctx context.Context, fn func(i int, s *Shard)) error {
+	replies := make(chan struct{}, len(e.shards))
+	for i, w := range e.shards {
+		call := func(s *Shard) {
+			fn(i, s)
+			replies <- struct{}{}
+		}
+		if err := w.send(ctx, &Batch{call: call}); err != nil {
+			return err
+		}
+	}
+	for _, w := range e.shards {
+		select {
+		case <-replies:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-w.done:
+			return ErrStopped
+		}
+	}
+	return nil
+}
+
+// Drain waits until all that was submitted before has been applied and its
+// updates handed to the sinks. It needs Run to be running.
+func (e *Engine) Drain(ctx context.Context) error {
+	if err := e.each(ctx, func(int, *Shard) {}); err != nil {
+		return fmt.Errorf("drain books: %w", err)
+	}
+	return nil
 }
 
 // Queued returns how many batches wait for each shard.
@@ -153,19 +241,15 @@ func (e *Engine) Queued() []int {
 	return out
 }
 
-// Report collects [Shard.Report] of all shards; it needs Run to be running.
+// Report collects [Shard.Report] of all shards, as of all that was submitted
+// before, by instrument, venue and feed. It needs Run to be running.
 func (e *Engine) Report(ctx context.Context, n int) ([]BookReport, error) {
-	var out []BookReport
-	for _, w := range e.shards {
-		reply := make(chan []BookReport, 1)
-		select {
-		case w.call <- func(s *Shard) { reply <- s.Report(n) }:
-			out = append(out, <-reply...)
-		case <-ctx.Done():
-			return nil, fmt.Errorf("collect books: %w", ctx.Err())
-		case <-w.done:
-			return nil, ErrStopped
-		}
+	parts := make([][]BookReport, len(e.shards))
+	err := e.each(ctx, func(i int, s *Shard) { parts[i] = s.Report(n) })
+	if err != nil {
+		return nil, fmt.Errorf("collect books: %w", err)
 	}
+	out := slices.Concat(parts...)
+	slices.SortStableFunc(out, func(a, b BookReport) int { return cmp.Compare(a.Instrument, b.Instrument) })
 	return out, nil
 }

@@ -56,33 +56,47 @@ func (l *Ladder) better(a, b market.Price) bool {
 const nearTop = 12
 
 // find returns the index in levels where the price is, or belongs, and whether
-// it is there.
+// it is there. Each side has its own loop, so that a step is one comparison.
 func (l *Ladder) find(p market.Price) (int, bool) {
 	lv := l.levels
-	i := len(lv)
-	for stop := max(i-nearTop, 0); i > stop; i-- {
-		q := lv[i-1].Price
-		if q == p {
-			return i - 1, true
+	i := len(lv) - 1
+	stop := max(i-nearTop, -1)
+	if l.side == market.SideBid {
+		for i > stop && lv[i].Price > p {
+			i--
 		}
-		if l.better(p, q) {
-			return i, false
-		}
-	}
-	lo, hi := 0, i
-	for lo < hi {
-		mid := int(uint(lo+hi) >> 1)
-		q := lv[mid].Price
-		if q == p {
-			return mid, true
-		}
-		if l.better(p, q) {
-			lo = mid + 1
-		} else {
-			hi = mid
+	} else {
+		for i > stop && lv[i].Price < p {
+			i--
 		}
 	}
-	return lo, false
+	if i > stop || i < 0 {
+		if i >= 0 && lv[i].Price == p {
+			return i, true
+		}
+		return i + 1, false
+	}
+	lo, hi := 0, i+1
+	if l.side == market.SideBid {
+		for lo < hi {
+			mid := int(uint(lo+hi) >> 1)
+			if lv[mid].Price < p {
+				lo = mid + 1
+			} else {
+				hi = mid
+			}
+		}
+	} else {
+		for lo < hi {
+			mid := int(uint(lo+hi) >> 1)
+			if lv[mid].Price > p {
+				lo = mid + 1
+			} else {
+				hi = mid
+			}
+		}
+	}
+	return lo, lo < len(lv) && lv[lo].Price == p
 }
 
 // Set gives the level at price the size, adding it if it is new; size 0 removes
@@ -136,6 +150,9 @@ func (l *Ladder) push(p market.Price, s market.Size) {
 // size 0 means none. Sorting once is far cheaper than finding the place of each
 // of a snapshot's tens of thousands of levels in the venue's order.
 func (l *Ladder) sort() {
+	if l.sorted() {
+		return
+	}
 	slices.SortStableFunc(l.levels, func(a, b Level) int {
 		switch {
 		case a.Price == b.Price:
@@ -157,6 +174,38 @@ func (l *Ladder) sort() {
 	l.levels = out
 }
 
+// sorted reports whether its levels are in order, each price once and with a
+// size. An image that one of ours told is.
+func (l *Ladder) sorted() bool {
+	for i, lv := range l.levels {
+		if lv.Size == 0 || i > 0 && !l.better(lv.Price, l.levels[i-1].Price) {
+			return false
+		}
+	}
+	return true
+}
+
+// diff hands to set the changes that make l equal to next, worst price first;
+// size 0 removes a level.
+func (l *Ladder) diff(next *Ladder, set func(Level)) {
+	a, b := l.levels, next.levels
+	for len(a) > 0 || len(b) > 0 {
+		switch {
+		case len(b) == 0 || len(a) > 0 && l.better(b[0].Price, a[0].Price):
+			set(Level{a[0].Price, 0})
+			a = a[1:]
+		case len(a) == 0 || l.better(a[0].Price, b[0].Price):
+			set(b[0])
+			b = b[1:]
+		default:
+			if a[0].Size != b[0].Size {
+				set(b[0])
+			}
+			a, b = a[1:], b[1:]
+		}
+	}
+}
+
 // fits reports whether all its numbers can be converted to a finer scale.
 func (l *Ladder) fits(from, to market.Scale) bool {
 	for _, lv := range l.levels {
@@ -172,17 +221,4 @@ func (l *Ladder) rescale(from, to market.Scale) {
 	for i := range l.levels {
 		l.levels[i].rescale(from, to)
 	}
-}
-
-func (lv *Level) rescale(from, to market.Scale) {
-	rescalePrice(&lv.Price, from, to)
-	rescaleSize(&lv.Size, from, to)
-}
-
-func rescalePrice(p *market.Price, from, to market.Scale) {
-	*p, _ = market.Rescale(*p, from.Price, to.Price)
-}
-
-func rescaleSize(s *market.Size, from, to market.Scale) {
-	*s, _ = market.Rescale(*s, from.Size, to.Size)
 }

@@ -61,7 +61,8 @@ type Level struct {
 }
 
 // LevelChange sets a level of a venue's book; Size 0 removes it. With SideNone it
-// empties the venue's whole book.
+// empties the venue's whole book. A venue that has one no longer has a
+// [VenueQuote].
 type LevelChange struct {
 	Venue market.VenueID
 	Side  market.Side
@@ -126,7 +127,9 @@ func (q *Quote) Locked() bool { return q.BidSize > 0 && q.AskSize > 0 && q.Bid =
 func (q *Quote) Crossed() bool { return q.BidSize > 0 && q.AskSize > 0 && q.Bid > q.Ask }
 
 // VenueQuote is the top of book that a venue reported as such, where it has no
-// book of levels.
+// book of levels: one that follows levels replaces them. A side with size 0 is
+// absent and all its fields are 0. A SIP's national best is known by its
+// BidVenue and AskVenue, one of which is set unless both sides are absent.
 type VenueQuote struct {
 	Venue            market.VenueID
 	Bid, Ask         market.Price

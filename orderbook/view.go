@@ -36,6 +36,8 @@ type View struct {
 	Venues     []*VenueView // by number
 
 	LastTrade Trade // valid if TradeSeq > 0
+
+	heads []depthHead // memory of AppendDepth
 }
 
 // VenueView is one venue's part of a [View].
@@ -43,7 +45,7 @@ type VenueView struct {
 	VenueStatus
 	Bids, Asks Ladder
 	Top        VenueQuote // where the venue has no levels
-	HasBook    bool       // it has price levels, or had
+	HasBook    bool       // it is shown in price levels, not by its top
 }
 
 // Venue returns the part of one venue, nil if nothing was heard of it.
@@ -69,25 +71,24 @@ func (v *View) venue(id market.VenueID) *VenueView {
 
 // Apply brings the view forward by one update. An update that is not the next
 // one of the same epoch is refused with a *GapError and changes nothing, unless
-// it is a snapshot or the first update of another epoch, which replace everything. One that has been applied already
-// (an older Seq of the same epoch) is ignored.
+// it is a snapshot or the first update of another epoch, which replace
+// everything. What has been applied already (an older Seq of the same epoch, be
+// it a snapshot) is ignored.
 func (v *View) Apply(u *Update) error {
-	if u.Changed&ChangedSnapshot != 0 || u.Seq == 1 && u.Epoch != v.Epoch {
-		// The first update of an epoch is complete too: there was nothing before.
-		*v = View{Venues: v.Venues[:0], Quote: Quote{BidVenues: v.Quote.BidVenues, AskVenues: v.Quote.AskVenues}}
-	} else if u.Epoch == v.Epoch && u.Seq <= v.Seq {
+	whole := u.Changed&ChangedSnapshot != 0 || u.Seq == 1 && u.Epoch != v.Epoch
+	switch {
+	case u.Epoch == v.Epoch && u.Seq <= v.Seq && !(whole && u.Seq == v.Seq):
 		return nil
-	} else if u.Epoch != v.Epoch || u.Seq != v.Seq+1 {
-		return &GapError{u.Instrument, v.Epoch, v.Seq, u.Epoch, u.Seq}
-	}
-	if u.Changed&ChangedScale != 0 && v.Scale != u.Scale {
-		for _, w := range v.Venues {
-			w.Bids.rescale(v.Scale, u.Scale)
-			w.Asks.rescale(v.Scale, u.Scale)
-			w.Top.rescale(v.Scale, u.Scale)
+	case whole:
+		// The first update of an epoch is complete too: there was nothing before.
+		*v = View{
+			Venues: v.Venues[:0], heads: v.heads,
+			Quote: Quote{BidVenues: v.Quote.BidVenues, AskVenues: v.Quote.AskVenues},
 		}
-		rescalePrice(&v.LastTrade.Price, v.Scale, u.Scale)
-		rescaleSize(&v.LastTrade.Size, v.Scale, u.Scale)
+	case u.Epoch != v.Epoch || u.Seq != v.Seq+1:
+		return &GapError{u.Instrument, v.Epoch, v.Seq, u.Epoch, u.Seq}
+	case u.Changed&ChangedScale != 0 && v.Scale != u.Scale:
+		v.rescale(u.Scale)
 	}
 	v.Instrument, v.Epoch, v.Seq, v.TradeSeq = u.Instrument, u.Epoch, u.Seq, u.TradeSeq
 	v.Scale, v.Time, v.Received = u.Scale, u.Time, u.Received
@@ -95,18 +96,39 @@ func (v *View) Apply(u *Update) error {
 		v.venue(u.Venues[i].Venue).VenueStatus = u.Venues[i]
 	}
 	for i := range u.Tops {
-		v.venue(u.Tops[i].Venue).Top = u.Tops[i]
+		w := v.venue(u.Tops[i].Venue)
+		w.Top = u.Tops[i]
+		if w.HasBook {
+			w.HasBook = false
+			w.Bids.Clear()
+			w.Asks.Clear()
+		}
 	}
 	v.applyLevels(u.Levels)
-	bids, asks := v.Quote.BidVenues, v.Quote.AskVenues
-	v.Quote = u.Quote
-	v.Quote.BidVenues = append(bids[:0], u.Quote.BidVenues...)
-	v.Quote.AskVenues = append(asks[:0], u.Quote.AskVenues...)
-	v.Ticker = u.Ticker
+	if whole || u.Changed&(ChangedQuote|ChangedScale) != 0 {
+		bids, asks := v.Quote.BidVenues, v.Quote.AskVenues
+		v.Quote = u.Quote
+		v.Quote.BidVenues = append(bids[:0], u.Quote.BidVenues...)
+		v.Quote.AskVenues = append(asks[:0], u.Quote.AskVenues...)
+	}
+	if whole || u.Changed&(ChangedTicker|ChangedScale) != 0 {
+		v.Ticker = u.Ticker
+	}
 	if n := len(u.Trades); n > 0 {
 		v.LastTrade = u.Trades[n-1]
 	}
 	return nil
+}
+
+// rescale converts what updates tell by changes alone to a finer scale.
+func (v *View) rescale(to market.Scale) {
+	for _, w := range v.Venues {
+		w.Bids.rescale(v.Scale, to)
+		w.Asks.rescale(v.Scale, to)
+		w.Top.rescale(v.Scale, to)
+	}
+	rescalePrice(&v.LastTrade.Price, v.Scale, to)
+	rescaleSize(&v.LastTrade.Size, v.Scale, to)
 }
 
 // applyLevels applies level changes. What follows a clear is a complete image,
@@ -123,23 +145,19 @@ func (v *View) applyLevels(changes []LevelChange) {
 				image = false
 			}
 			w = v.venue(c.Venue)
+			if !w.HasBook {
+				w.HasBook, w.Top = true, VenueQuote{Venue: c.Venue}
+			}
 		}
 		switch {
 		case c.Side == market.SideNone:
 			w.Bids.Clear()
 			w.Asks.Clear()
 			image = true
-			w.HasBook = w.HasBook || i+1 < len(changes) && changes[i+1].Venue == c.Venue
-		case image && c.Side == market.SideBid:
-			w.Bids.push(c.Price, c.Size)
 		case image:
-			w.Asks.push(c.Price, c.Size)
-		case c.Side == market.SideBid:
-			w.Bids.Set(c.Price, c.Size)
-			w.HasBook = true
+			w.ladder(c.Side).push(c.Price, c.Size)
 		default:
-			w.Asks.Set(c.Price, c.Size)
-			w.HasBook = true
+			w.ladder(c.Side).Set(c.Price, c.Size)
 		}
 	}
 	if image {
@@ -148,31 +166,30 @@ func (v *View) applyLevels(changes []LevelChange) {
 	}
 }
 
-// Snapshot makes dst a complete image of the view, reusing its memory.
+// Snapshot makes dst a complete image of the view, reusing its memory. It holds
+// the last trade, if there was one, as its only trade.
 func (v *View) Snapshot(dst *Update) {
+	bids, asks := dst.Quote.BidVenues[:0], dst.Quote.AskVenues[:0]
 	*dst = Update{
 		Instrument: v.Instrument, Epoch: v.Epoch, Seq: v.Seq, TradeSeq: v.TradeSeq,
 		Changed: ChangedSnapshot | ChangedLevels | ChangedVenues | ChangedTops | ChangedQuote | ChangedTicker | ChangedScale,
 		Scale:   v.Scale, Time: v.Time, Received: v.Received,
 		Levels: dst.Levels[:0], Venues: dst.Venues[:0], Tops: dst.Tops[:0], Trades: dst.Trades[:0],
-		Ticker: v.Ticker,
-		Quote:  Quote{BidVenues: dst.Quote.BidVenues, AskVenues: dst.Quote.AskVenues},
+		Quote: v.Quote, Ticker: v.Ticker,
 	}
-	bids, asks := dst.Quote.BidVenues[:0], dst.Quote.AskVenues[:0]
-	dst.Quote = v.Quote
 	dst.Quote.BidVenues = append(bids, v.Quote.BidVenues...)
 	dst.Quote.AskVenues = append(asks, v.Quote.AskVenues...)
 	for _, w := range v.Venues {
 		dst.Venues = append(dst.Venues, w.VenueStatus)
-		if w.HasBook {
-			dst.Levels = append(dst.Levels, LevelChange{Venue: w.Venue})
-			for _, l := range [2]*Ladder{&w.Bids, &w.Asks} {
-				for _, lv := range l.levels {
-					dst.Levels = append(dst.Levels, LevelChange{w.Venue, l.side, lv})
-				}
-			}
-		} else {
+		if !w.HasBook {
 			dst.Tops = append(dst.Tops, w.Top)
+			continue
+		}
+		dst.Levels = append(dst.Levels, LevelChange{Venue: w.Venue})
+		for _, l := range [2]*Ladder{&w.Bids, &w.Asks} {
+			for _, lv := range l.levels {
+				dst.Levels = append(dst.Levels, LevelChange{w.Venue, l.side, lv})
+			}
 		}
 	}
 	if v.TradeSeq > 0 {
@@ -198,80 +215,9 @@ func (w *VenueView) Best() (bid, ask Level) {
 	return Level{w.Top.Bid, w.Top.BidSize}, Level{w.Top.Ask, w.Top.AskSize}
 }
 
-// DepthLevel is a level of the consolidated book: the size that all live venues
-// show at a price, and how many of the splits that go with it are its own.
-type DepthLevel struct {
-	Level
-	Venues int // number of entries in the splits, in order
-}
-
-// AppendDepth appends the best n levels (0: all) of one side over all live
-// venues, best first, and the split of each by venue to splits. The venues'
-// ladders are merged on the way: nothing is kept that could disagree with them.
-// A venue that sends only its top of book takes part with that one level.
-func (v *View) AppendDepth(dst []DepthLevel, splits []VenueSize, side market.Side, n int) ([]DepthLevel, []VenueSize) {
-	const maxVenues = 32
-	var heads [maxVenues]struct {
-		w    *VenueView
-		l    *Ladder
-		next int
-	}
-	k := 0
-	for _, w := range v.Venues {
-		// A SIP's national best repeats what venues show; it is no venue's depth.
-		if !w.usable() || w.Top.BidVenue != 0 || w.Top.AskVenue != 0 || k == maxVenues {
-			continue
-		}
-		heads[k].w = w
-		heads[k].l = w.ladder(side)
-		k++
-	}
-	better := Ladder{side: side}
-	for count := 0; n == 0 || count < n; count++ {
-		found := false
-		var best market.Price
-		for i := range heads[:k] {
-			h := &heads[i]
-			if lv, ok := h.w.depthAt(h.l, side, h.next); ok && (!found || better.better(lv.Price, best)) {
-				best, found = lv.Price, true
-			}
-		}
-		if !found {
-			break
-		}
-		d := DepthLevel{Level: Level{Price: best}}
-		for i := range heads[:k] {
-			h := &heads[i]
-			if lv, ok := h.w.depthAt(h.l, side, h.next); ok && lv.Price == best {
-				d.Size = addSize(d.Size, lv.Size)
-				d.Venues++
-				splits = append(splits, VenueSize{h.w.Venue, lv.Size})
-				h.next++
-			}
-		}
-		dst = append(dst, d)
-	}
-	return dst, splits
-}
-
 func (w *VenueView) ladder(side market.Side) *Ladder {
 	if side == market.SideBid {
 		return &w.Bids
 	}
 	return &w.Asks
-}
-
-// depthAt returns the i-th best level that the venue shows on a side.
-func (w *VenueView) depthAt(l *Ladder, side market.Side, i int) (Level, bool) {
-	if w.HasBook {
-		if i >= l.Len() {
-			return Level{}, false
-		}
-		return l.At(i), true
-	}
-	lv := Level{w.Top.Ask, w.Top.AskSize}
-	if side == market.SideBid {
-		lv = Level{w.Top.Bid, w.Top.BidSize}
-	}
-	return lv, i == 0 && lv.Size > 0
 }
