@@ -335,7 +335,7 @@ func (v *venue) place(bid bool) {
 	if away > 50 {
 		size *= 3
 	}
-	v.set(bid, price, book.size(price)+size)
+	v.set(bid, price, book.size(price)/2+size)
 }
 
 // cancel withdraws a level, more likely one near the best.

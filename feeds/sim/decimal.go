@@ -64,6 +64,9 @@ func appendNumber(b []byte, v int64, decimals int) []byte {
 func parseFixed(s string, decimals int) (int64, error) {
 	whole, frac, _ := strings.Cut(s, ".")
 	frac = strings.TrimRight(frac, "0")
+	if whole == "" {
+		return 0, fmt.Errorf("%q is not a decimal number", s)
+	}
 	if len(frac) > decimals {
 		return 0, fmt.Errorf("%q has more than %d decimals", s, decimals)
 	}

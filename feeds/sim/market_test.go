@@ -113,7 +113,7 @@ func TestBooksHold(t *testing.T) {
 			rt.Fatal(err)
 		}
 		m.attach(&bookChecker{recorder{m: m}, rt})
-		for _, d := range rapid.SliceOfN(rapid.IntRange(1, 200_000), 1, 6).Draw(rt, "steps") {
+		for _, d := range rapid.SliceOfN(rapid.IntRange(1, 100_000), 1, 5).Draw(rt, "steps") {
 			m.Step(time.Duration(d) * time.Microsecond)
 		}
 	})

@@ -175,7 +175,12 @@ func TestPolygonNewestLoginWins(t *testing.T) {
 }
 
 func TestPolygonStocks(t *testing.T) {
-	m := newMarket(t, 5)
+	m, err := NewMarket(MarketConfig{Seed: 5, Start: start, Rate: 0.4, Cryptos: []CryptoSpec{}, Stocks: []StockSpec{
+		{"AAPL", "272.35", 3, 40, 0.8}, {"BRK.B", "498.20", 1, 30, 0.5}, {"F", "13.27", 1, 30, 0.9},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	s, c := openPolygon(t, "stocks", Config{Market: m})
 	c.send(`{"action":"subscribe","params":"T.*,Q.*,A.*,AM.*"}`)
 	c.wantPart("T.*", "AM.*")
@@ -287,7 +292,7 @@ func TestPolygonStocks(t *testing.T) {
 			t.Fatalf("%v", e)
 		}
 	}
-	if n.trades != truth.trades || n.quotes != truth.quotes || n.bars+n.minutes != truth.bars || n.minutes != 12 {
+	if n.trades != truth.trades || n.quotes != truth.quotes || n.bars+n.minutes != truth.bars || n.minutes != 3 {
 		t.Errorf("%+v, truly %d trades, %d quotes, %d bars", n, truth.trades, truth.quotes, truth.bars)
 	}
 	for name, have := range map[string]int{"odd lots": odd, "sweeps": iso, "off exchange": offEx, "fractions": fraction, "below a cent": subPenny} {
@@ -308,7 +313,7 @@ func TestPolygonStocks(t *testing.T) {
 	if len(quote) != len(m.Symbols(NBBO)) {
 		t.Errorf("quotes of %d stocks", len(quote))
 	}
-	if len(all) < frames*3/2 || largest > 1_000_000 {
+	if len(all) < frames*5/4 || largest > 1_000_000 {
 		t.Errorf("%d events in %d frames, the largest of %d bytes", len(all), frames, largest)
 	}
 }
