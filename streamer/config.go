@@ -1,0 +1,112 @@
+package streamer
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/quotewire/quotewire/market"
+)
+
+// Config is what a [Hub] needs. Directory is required; zero fields mean the
+// defaults given.
+type Config struct {
+	Directory *market.Directory
+	// Lanes is the number of goroutines that hold state; instruments are spread
+	// over them by number, as over the shards of an orderbook.Engine. Default 1.
+	Lanes int
+	// Server is the name and version told in the welcome.
+	Server string
+	Logger *slog.Logger
+	// Metrics registers the hub's metrics; nil keeps them private.
+	Metrics prometheus.Registerer
+	// Now returns the time in ns since the Unix epoch; default the wall clock.
+	Now func() int64
+
+	// Heartbeat is the time between heartbeats to a client. Default 5 s.
+	Heartbeat time.Duration
+	// MinInterval is the shortest conflation interval granted. Default 0.
+	MinInterval time.Duration
+	// MaxSubscriptions bounds the streams of one connection. Default 5000.
+	MaxSubscriptions int
+	// MaxConnections bounds the connections; more get HTTP 503. Default 20000.
+	MaxConnections int
+	// RequestRate and RequestBurst bound a connection's requests per second.
+	// Default 50 and 200.
+	RequestRate, RequestBurst int
+	// LogFrames is how many messages of a stream with interval "0" a client may
+	// be behind before it gets a gap. Default 512.
+	LogFrames int
+	// StateFrames is how many messages of a conflated stream are kept for
+	// resuming clients. Default 8.
+	StateFrames int
+	// Linger is how long a topic outlives its last subscriber, so that one that
+	// reconnects can resume. Default 30 s.
+	Linger time.Duration
+	// WriteTimeout closes a connection that takes nothing for so long; 0, the
+	// default, never does: nobody is disconnected for being slow.
+	WriteTimeout time.Duration
+	// ReadTimeout closes a connection that neither sends nor answers pings for
+	// so long. Default 2 min.
+	ReadTimeout time.Duration
+	// CheckOrigin says whether a browser page may connect; nil allows the
+	// server's own origin only, and clients that are not browsers.
+	CheckOrigin func(*http.Request) bool
+	// Status adds the feeds' health to /v1/status; nil adds nothing.
+	Status func() any
+	// Ready tells whether the service can serve, and why not; nil means always.
+	Ready func() error
+}
+
+func (c Config) withDefaults() Config {
+	def := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	defTime := func(v *time.Duration, d time.Duration) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	def(&c.Lanes, 1)
+	def(&c.MaxSubscriptions, 5000)
+	def(&c.MaxConnections, 20000)
+	def(&c.RequestRate, 50)
+	def(&c.RequestBurst, 200)
+	def(&c.LogFrames, 512)
+	def(&c.StateFrames, 8)
+	defTime(&c.Heartbeat, 5*time.Second)
+	defTime(&c.Linger, 30*time.Second)
+	defTime(&c.ReadTimeout, 2*time.Minute)
+	if c.Server == "" {
+		c.Server = "quotewire"
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = func() int64 { return time.Now().UnixNano() }
+	}
+	return c
+}
+
+// intervals are the conflation intervals granted. One that is asked for is
+// rounded up to the next, so that subscribers share streams.
+var intervals = [...]time.Duration{0, 5 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond,
+	50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, 250 * time.Millisecond,
+	500 * time.Millisecond, time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second,
+	30 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour}
+
+// grantInterval returns the interval that is granted for one asked for.
+func (c *Config) grantInterval(d time.Duration) time.Duration {
+	d = max(d, c.MinInterval)
+	for _, i := range intervals {
+		if d <= i {
+			return i
+		}
+	}
+	return intervals[len(intervals)-1]
+}

@@ -1,0 +1,236 @@
+package streamer
+
+import (
+	"slices"
+
+	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/orderbook"
+	"github.com/quotewire/quotewire/streamer/wire"
+)
+
+// bookSide is one side of a book as shown, best first.
+type bookSide struct {
+	levels []wire.Level
+	splits []orderbook.VenueSize // of all levels, one after the other
+	ends   []int                 // where each level's splits end
+}
+
+func (s *bookSide) split(i int) []orderbook.VenueSize {
+	if len(s.ends) == 0 {
+		return nil
+	}
+	start := 0
+	if i > 0 {
+		start = s.ends[i-1]
+	}
+	return s.splits[start:s.ends[i]]
+}
+
+func (s *bookSide) reset() {
+	s.levels, s.splits, s.ends = s.levels[:0], s.splits[:0], s.ends[:0]
+}
+
+func (s *bookSide) rescale(from, to market.Scale) {
+	for i := range s.levels {
+		s.levels[i].Price, _ = market.Rescale(s.levels[i].Price, from.Price, to.Price)
+		s.levels[i].Size, _ = market.Rescale(s.levels[i].Size, from.Size, to.Size)
+	}
+	for i := range s.splits {
+		s.splits[i].Size, _ = market.Rescale(s.splits[i].Size, from.Size, to.Size)
+	}
+}
+
+// bookContent shows price levels: of all live venues together, or of one.
+type bookContent struct {
+	key   topicKey
+	lane  *lane
+	scale market.Scale
+	// What was sent, and room for what comes next: the two swap.
+	bids, asks         bookSide
+	nextBids, nextAsks bookSide
+	state, nextState   orderbook.State // of the one venue; unused for the consolidated book
+
+	depth  []orderbook.DepthLevel
+	levels []orderbook.Level
+	splits []orderbook.VenueSize
+}
+
+func (c *bookContent) concerns(u *orderbook.Update) bool {
+	return u.Changed&(orderbook.ChangedLevels|orderbook.ChangedTops|orderbook.ChangedVenues|orderbook.ChangedSnapshot) != 0 &&
+		concernsVenue(u, c.key.venue)
+}
+
+// concernsVenue reports whether an update says something of a venue's quotes.
+func concernsVenue(u *orderbook.Update, venue market.VenueID) bool {
+	if venue == market.Consolidated || u.Changed&orderbook.ChangedSnapshot != 0 {
+		return true
+	}
+	return slices.ContainsFunc(u.Levels, func(c orderbook.LevelChange) bool { return c.Venue == venue }) ||
+		slices.ContainsFunc(u.Tops, func(c orderbook.VenueQuote) bool { return c.Venue == venue }) ||
+		slices.ContainsFunc(u.Venues, func(c orderbook.VenueStatus) bool { return c.Venue == venue })
+}
+
+func (c *bookContent) note(*orderbook.View, *orderbook.Update) {}
+
+// read fills nextBids and nextAsks from the view.
+func (c *bookContent) read(v *orderbook.View) {
+	c.nextBids.reset()
+	c.nextAsks.reset()
+	if c.key.venue == market.Consolidated {
+		c.readDepth(v, market.SideBid, &c.nextBids)
+		c.readDepth(v, market.SideAsk, &c.nextAsks)
+		return
+	}
+	w := v.Venue(c.key.venue)
+	if w == nil {
+		c.nextState = orderbook.StateNone
+		return
+	}
+	c.nextState = w.State
+	if w.State != orderbook.StateLive && w.State != orderbook.StateHalted {
+		return
+	}
+	if !w.HasBook {
+		bid, ask := w.Best()
+		if bid.Size > 0 {
+			c.nextBids.levels = append(c.nextBids.levels, wire.Level(bid))
+		}
+		if ask.Size > 0 {
+			c.nextAsks.levels = append(c.nextAsks.levels, wire.Level(ask))
+		}
+		return
+	}
+	c.levels = w.Bids.AppendTop(c.levels[:0], c.key.depth)
+	for _, lv := range c.levels {
+		c.nextBids.levels = append(c.nextBids.levels, wire.Level(lv))
+	}
+	c.levels = w.Asks.AppendTop(c.levels[:0], c.key.depth)
+	for _, lv := range c.levels {
+		c.nextAsks.levels = append(c.nextAsks.levels, wire.Level(lv))
+	}
+}
+
+func (c *bookContent) readDepth(v *orderbook.View, side market.Side, s *bookSide) {
+	c.depth, c.splits = v.AppendDepth(c.depth[:0], c.splits[:0], side, c.key.depth)
+	end := 0
+	for _, d := range c.depth {
+		s.levels = append(s.levels, wire.Level(d.Level))
+		if c.key.venues {
+			end += d.Venues
+			s.ends = append(s.ends, end)
+		}
+	}
+	if c.key.venues {
+		s.splits = append(s.splits, c.splits...)
+	}
+}
+
+func (c *bookContent) load(v *orderbook.View) {
+	c.scale = v.Scale
+	c.read(v)
+	c.swap()
+}
+
+func (c *bookContent) swap() {
+	c.bids, c.nextBids = c.nextBids, c.bids
+	c.asks, c.nextAsks = c.nextAsks, c.asks
+	c.state = c.nextState
+}
+
+func (c *bookContent) delta(dst []byte, v *orderbook.View) ([]byte, bool) {
+	if c.scale != v.Scale {
+		c.bids.rescale(c.scale, v.Scale)
+		c.asks.rescale(c.scale, v.Scale)
+		c.scale = v.Scale
+	}
+	c.read(v)
+	dst, bids := c.appendChanges(dst, "bids", market.SideBid, &c.bids, &c.nextBids)
+	dst, asks := c.appendChanges(dst, "asks", market.SideAsk, &c.asks, &c.nextAsks)
+	state := c.key.venue != market.Consolidated && c.state != c.nextState
+	c.swap()
+	if state {
+		dst = wire.AppendWord(dst, "state", c.state.String())
+	}
+	if bids || asks || state {
+		return c.appendCRC(dst), true
+	}
+	return dst, false
+}
+
+func (c *bookContent) appendCRC(dst []byte) []byte {
+	if !c.key.checksum {
+		return dst
+	}
+	return wire.AppendUint(dst, "crc", uint64(wire.BookCRC(c.bids.levels, c.asks.levels, c.scale)))
+}
+
+// appendChanges appends the levels that differ between what was sent and what is:
+// both are sorted, so one walk over the two finds them. A level that is gone, or
+// fell out of the depth, has size 0.
+func (c *bookContent) appendChanges(dst []byte, name string, side market.Side, was, is *bookSide) ([]byte, bool) {
+	better := func(a, b market.Price) bool {
+		if side == market.SideBid {
+			return a > b
+		}
+		return a < b
+	}
+	first := true
+	put := func(lv wire.Level, split []orderbook.VenueSize) {
+		if first {
+			dst = wire.AppendField(dst, name, "[")
+		}
+		dst = wire.AppendLevel(dst, first, lv.Price, lv.Size, c.scale)
+		dst = wire.EndLevel(c.appendSplit(dst, split))
+		first = false
+	}
+	i, j := 0, 0
+	for i < len(was.levels) || j < len(is.levels) {
+		switch {
+		case j == len(is.levels) || i < len(was.levels) && better(was.levels[i].Price, is.levels[j].Price):
+			put(wire.Level{Price: was.levels[i].Price}, nil)
+			i++
+		case i == len(was.levels) || better(is.levels[j].Price, was.levels[i].Price):
+			put(is.levels[j], is.split(j))
+			j++
+		default:
+			if was.levels[i].Size != is.levels[j].Size || !slices.Equal(was.split(i), is.split(j)) {
+				put(is.levels[j], is.split(j))
+			}
+			i++
+			j++
+		}
+	}
+	if !first {
+		dst = append(dst, ']')
+	}
+	return dst, !first
+}
+
+func (c *bookContent) appendSplit(dst []byte, split []orderbook.VenueSize) []byte {
+	if len(split) == 0 {
+		return dst
+	}
+	dst = append(dst, ',', '{')
+	for i, s := range split {
+		dst = wire.AppendVenueSize(dst, i == 0, c.lane.venueName(s.Venue), s.Size, c.scale.Size)
+	}
+	return append(dst, '}')
+}
+
+func (c *bookContent) snapshot(dst []byte) []byte {
+	for _, side := range [2]struct {
+		name string
+		s    *bookSide
+	}{{"bids", &c.bids}, {"asks", &c.asks}} {
+		dst = wire.AppendField(dst, side.name, "[")
+		for i, lv := range side.s.levels {
+			dst = wire.AppendLevel(dst, i == 0, lv.Price, lv.Size, c.scale)
+			dst = wire.EndLevel(c.appendSplit(dst, side.s.split(i)))
+		}
+		dst = append(dst, ']')
+	}
+	if c.key.venue != market.Consolidated {
+		dst = wire.AppendWord(dst, "state", c.state.String())
+	}
+	return c.appendCRC(dst)
+}

@@ -1,0 +1,73 @@
+package streamer
+
+import "sync/atomic"
+
+// frame is one encoded message of a topic, shared by all its subscribers.
+// Immutable once it is in a log.
+type frame struct {
+	index     uint64 // its place in the topic's log
+	prev, seq uint64 // the positions it leads from and to
+	snapshot  bool   // a complete state: it may be applied whatever came before
+	data      []byte // one JSON object
+}
+
+// frameLog is a ring of a topic's latest frames. One goroutine appends, any
+// number read. It is bounded: what falls off its end is gone, and who had not
+// read it learns so by the index.
+type frameLog struct {
+	slots []atomic.Pointer[frame]
+	head  atomic.Uint64 // index that the next frame gets
+}
+
+func newFrameLog(n int) *frameLog { return &frameLog{slots: make([]atomic.Pointer[frame], n)} }
+
+// append adds a frame. Only the owning lane calls it.
+func (l *frameLog) append(f *frame) {
+	f.index = l.head.Load()
+	l.slots[f.index%uint64(len(l.slots))].Store(f)
+	// The slot before the head: a reader that sees the new head finds the frame.
+	l.head.Store(f.index + 1)
+}
+
+// get returns the frame with the index, nil if it has fallen off or is not there
+// yet.
+func (l *frameLog) get(index uint64) *frame {
+	if f := l.slots[index%uint64(len(l.slots))].Load(); f != nil && f.index == index {
+		return f
+	}
+	return nil
+}
+
+// from returns the first frame that is there from the index on, nil if none is.
+func (l *frameLog) from(index uint64) *frame {
+	for head := l.head.Load(); index < head; index++ {
+		if f := l.get(index); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// oldest returns the lowest index that is surely still there.
+func (l *frameLog) oldest() uint64 {
+	h, n := l.head.Load(), uint64(len(l.slots))
+	if h <= n {
+		return 0
+	}
+	return h - n
+}
+
+// find returns the index of the frame that leads on from seq, false if there is
+// none. Only the owning lane calls it.
+func (l *frameLog) find(seq uint64) (uint64, bool) {
+	for i := l.head.Load(); i > l.oldest(); i-- {
+		f := l.get(i - 1)
+		if f == nil {
+			break
+		}
+		if f.prev == seq && !f.snapshot {
+			return f.index, true
+		}
+	}
+	return 0, false
+}

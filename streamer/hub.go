@@ -1,0 +1,284 @@
+package streamer
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/orderbook"
+)
+
+// Hub serves clients from lanes of state. Make one with [NewHub], feed it through
+// [Hub.Sink], run it with [Hub.Run] and mount its [Hub.Handler].
+type Hub struct {
+	cfg     Config
+	lanes   []*lane
+	metrics *metrics
+	sids    atomic.Uint64
+
+	mu       sync.Mutex // over sessions and closing
+	sessions map[*session]struct{}
+	closing  bool
+	active   sync.WaitGroup // sessions being served
+
+	heard   chan struct{} // an instrument was heard of for the first time
+	known   market.InstrumentID
+	stopped chan struct{} // closed when Run has ended
+	direct  bool          // no goroutines: calls run at once
+}
+
+// ErrStopped is returned by calls to a hub whose Run has ended.
+var ErrStopped = errors.New("streamer: hub stopped")
+
+// NewHub returns a hub. It panics if cfg has no Directory.
+func NewHub(cfg Config) *Hub {
+	if cfg.Directory == nil {
+		panic("streamer: Config.Directory is required")
+	}
+	cfg = cfg.withDefaults()
+	h := &Hub{
+		cfg: cfg, metrics: newMetrics(cfg.Metrics),
+		sessions: make(map[*session]struct{}),
+		heard:    make(chan struct{}, 1),
+		stopped:  make(chan struct{}),
+	}
+	for range cfg.Lanes {
+		h.lanes = append(h.lanes, newLane(h))
+	}
+	return h
+}
+
+// Sink returns what hands a shard's updates to the i-th lane. Instruments must
+// be spread over shards as over lanes, number modulo their count. The sink blocks
+// while the lane's queue is full, until Run ends.
+func (h *Hub) Sink(i int) orderbook.Sink {
+	return &laneSink{lane: h.lanes[i], stopped: h.stopped}
+}
+
+// Run runs the lanes until ctx ends, and returns its error. Sessions that are
+// still served then are ended.
+func (h *Hub) Run(ctx context.Context) error {
+	defer close(h.stopped)
+	g, ctx := errgroup.WithContext(ctx)
+	for _, l := range h.lanes {
+		g.Go(func() error { return l.run(ctx) })
+	}
+	g.Go(func() error {
+		for {
+			select {
+			case <-h.heard:
+				h.takeIn()
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	})
+	err := g.Wait()
+	h.mu.Lock()
+	h.closing = true
+	for s := range h.sessions {
+		s.end("stopped")
+	}
+	h.mu.Unlock()
+	return err
+}
+
+// Shutdown tells every client that the server stops, when to come back, and ends
+// the sessions. It waits until they have ended, or ctx has. Run must still be
+// running.
+func (h *Hub) Shutdown(ctx context.Context) error {
+	h.mu.Lock()
+	h.closing = true
+	for s := range h.sessions {
+		s.end(reasonShutdown)
+	}
+	h.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		h.active.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// register takes in a session; false if the hub is full or stopping.
+func (h *Hub) register(s *session) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closing || len(h.sessions) >= h.cfg.MaxConnections {
+		h.metrics.rejected.Inc()
+		return false
+	}
+	h.sessions[s] = struct{}{}
+	h.active.Add(1)
+	h.metrics.accepted.Inc()
+	h.metrics.connections.Inc()
+	return true
+}
+
+// unregister ends all that a session holds.
+func (h *Hub) unregister(s *session) {
+	s.unsubscribeAll()
+	h.mu.Lock()
+	delete(h.sessions, s)
+	h.mu.Unlock()
+	h.metrics.connections.Dec()
+	h.metrics.closed.WithLabelValues(s.endReason).Inc()
+	h.active.Done()
+}
+
+// instrumentHeard is called by a lane that hears of an instrument for the first
+// time.
+func (h *Hub) instrumentHeard() {
+	select {
+	case h.heard <- struct{}{}:
+	default:
+	}
+}
+
+// takeIn gives sessions that follow patterns the instruments that are new.
+func (h *Hub) takeIn() {
+	fresh := h.cfg.Directory.Instruments(h.known)
+	if len(fresh) == 0 {
+		return
+	}
+	h.known = fresh[len(fresh)-1].ID
+	h.mu.Lock()
+	sessions := make([]*session, 0, len(h.sessions))
+	for s := range h.sessions {
+		sessions = append(sessions, s)
+	}
+	h.mu.Unlock()
+	for _, s := range sessions {
+		s.takeIn(fresh)
+	}
+}
+
+func (h *Hub) lane(id market.InstrumentID) *lane { return h.lanes[int(id)%len(h.lanes)] }
+
+// call runs fn in the lane's goroutine and waits for it.
+func (h *Hub) call(l *lane, fn func(now int64)) error {
+	if h.direct {
+		fn(h.cfg.Now())
+		return nil
+	}
+	done := make(chan struct{})
+	l.mail.post(func(now int64) {
+		fn(now)
+		close(done)
+	})
+	select {
+	case <-done:
+		return nil
+	case <-h.stopped:
+		return ErrStopped
+	}
+}
+
+// newID returns a session's identifier.
+func newID() string {
+	var b [8]byte
+	// Never fails: crypto/rand ends the program instead.
+	_, _ = rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// VenueHealth is a venue's state over all instruments, for /v1/status.
+type VenueHealth struct {
+	Venue string `json:"venue"`
+	// Instruments by state: "live", "resyncing", "stale", "down", "halted".
+	Instruments map[string]int `json:"instruments"`
+}
+
+// SymbolInfo is one instrument of /v1/symbols.
+type SymbolInfo struct {
+	Symbol        string   `json:"symbol"`
+	Class         string   `json:"class"`
+	Venues        []string `json:"venues"`
+	PriceDecimals int      `json:"price_decimals"`
+	SizeDecimals  int      `json:"size_decimals"`
+	State         string   `json:"state"` // best state of any venue; "none" if nothing was heard yet
+}
+
+// Symbols returns all instruments, in the order in which they became known.
+func (h *Hub) Symbols() ([]SymbolInfo, error) {
+	list := h.cfg.Directory.Instruments(0)
+	out := make([]SymbolInfo, len(list))
+	for i, in := range list {
+		out[i] = SymbolInfo{Symbol: in.Symbol, Class: in.Class.String(), Venues: []string{}, State: orderbook.StateNone.String()}
+	}
+	for n, l := range h.lanes {
+		err := h.call(l, func(int64) {
+			for i, in := range list {
+				if int(in.ID)%len(h.lanes) != n || int(in.ID) >= len(l.instruments) || l.instruments[in.ID] == nil {
+					continue
+				}
+				v := &l.instruments[in.ID].view
+				o := &out[i]
+				o.PriceDecimals, o.SizeDecimals = int(v.Scale.Price), int(v.Scale.Size)
+				state := orderbook.StateNone
+				for _, w := range v.Venues {
+					o.Venues = append(o.Venues, l.venueName(w.Venue))
+					if w.State != orderbook.StateNone && (state == orderbook.StateNone || w.State < state) {
+						state = w.State
+					}
+				}
+				o.State = state.String()
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Venues returns the health of every venue that was heard of.
+func (h *Hub) Venues() ([]VenueHealth, error) {
+	byVenue := make(map[market.VenueID]map[string]int)
+	last := market.VenueID(0)
+	for _, l := range h.lanes {
+		err := h.call(l, func(int64) {
+			for _, in := range l.instruments {
+				if in == nil {
+					continue
+				}
+				for _, w := range in.view.Venues {
+					if w.State == orderbook.StateNone {
+						continue
+					}
+					if byVenue[w.Venue] == nil {
+						byVenue[w.Venue] = make(map[string]int)
+						last = max(last, w.Venue)
+					}
+					byVenue[w.Venue][w.State.String()]++
+				}
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	out := []VenueHealth{}
+	for id := market.VenueID(1); id <= last; id++ {
+		if byVenue[id] != nil {
+			out = append(out, VenueHealth{h.cfg.Directory.VenueName(id), byVenue[id]})
+		}
+	}
+	return out, nil
+}
+
+// waitShort is how long handlers wait for things that should be there at once.
+const waitShort = 5 * time.Second

@@ -1,0 +1,299 @@
+package streamer
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/orderbook"
+)
+
+// lane holds the replicas and topics of its instruments. Everything but mail
+// belongs to the goroutine of run, or, without one, to the caller of a [Direct].
+type lane struct {
+	hub         *Hub
+	instruments []*laneInstrument // by number; nil where unseen
+	topics      map[topicKey]*topic
+	schedule    schedule
+	venues      []string // names by number
+	buf         []byte   // the message being encoded
+	swept       int64    // when topics without subscribers were last looked for
+
+	in   chan *updateBatch
+	free chan *updateBatch
+
+	mail mailbox
+}
+
+// laneInstrument is one instrument's replica and its topics.
+type laneInstrument struct {
+	view   orderbook.View
+	topics []*topic
+	heard  bool // an update has come
+}
+
+// mailbox is how sessions reach a lane: calls, and subscriptions that need a
+// snapshot. It is bounded by what sessions have outstanding: one call each, and
+// one wish per subscription.
+type mailbox struct {
+	mu     sync.Mutex
+	calls  []func(now int64)
+	wishes []*sub
+	signal chan struct{}
+}
+
+func (m *mailbox) post(fn func(now int64)) {
+	m.mu.Lock()
+	m.calls = append(m.calls, fn)
+	m.mu.Unlock()
+	m.wake()
+}
+
+// wish asks for a snapshot for a subscription.
+func (m *mailbox) wish(u *sub) {
+	m.mu.Lock()
+	m.wishes = append(m.wishes, u)
+	m.mu.Unlock()
+	m.wake()
+}
+
+func (m *mailbox) wake() {
+	select {
+	case m.signal <- struct{}{}:
+	default:
+	}
+}
+
+func (m *mailbox) take() ([]func(now int64), []*sub) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	calls, wishes := m.calls, m.wishes
+	m.calls, m.wishes = nil, nil
+	return calls, wishes
+}
+
+// laneQueue is how many batches of updates may wait for a lane. A full queue
+// blocks the shard: a lane never waits for a client, so it is full only if the
+// machine is too slow, and then lateness shows upstream.
+const laneQueue = 64
+
+func newLane(h *Hub) *lane {
+	return &lane{
+		hub: h, topics: make(map[topicKey]*topic),
+		in: make(chan *updateBatch, laneQueue), free: make(chan *updateBatch, laneQueue),
+		mail: mailbox{signal: make(chan struct{}, 1)},
+	}
+}
+
+// run takes updates and mail and sends what is due, until ctx ends.
+func (l *lane) run(ctx context.Context) error {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		now := l.hub.cfg.Now()
+		l.tick(now)
+		wait := time.Hour
+		if due, ok := l.schedule.next(); ok {
+			wait = time.Duration(max(due-now, 0))
+		}
+		if len(l.topics) > 0 {
+			wait = min(wait, l.hub.cfg.Linger)
+		}
+		timer.Reset(wait)
+		select {
+		case b := <-l.in:
+			now := l.hub.cfg.Now()
+			for i := range b.updates {
+				l.update(&b.updates[i], now)
+			}
+			b.reset()
+			select {
+			case l.free <- b:
+			default:
+			}
+		case <-l.mail.signal:
+			l.deliver(l.hub.cfg.Now())
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// deliver handles the mail.
+func (l *lane) deliver(now int64) {
+	calls, wishes := l.mail.take()
+	for _, fn := range calls {
+		fn(now)
+	}
+	for _, u := range wishes {
+		u.topic.refresh(now)
+		u.session.mark(u, now)
+	}
+}
+
+// tick sends what is due and forgets topics that nobody came back to.
+func (l *lane) tick(now int64) {
+	for t := l.schedule.pop(now); t != nil; t = l.schedule.pop(now) {
+		t.emit(&l.instrument(t.key.instrument).view, now)
+	}
+	linger := int64(l.hub.cfg.Linger)
+	if now-l.swept < linger {
+		return
+	}
+	l.swept = now
+	for key, t := range l.topics {
+		if t.idle != 0 && now-t.idle >= linger {
+			l.drop(key, t)
+		}
+	}
+}
+
+func (l *lane) drop(key topicKey, t *topic) {
+	delete(l.topics, key)
+	l.hub.metrics.topics.Dec()
+	if t.slot >= 0 {
+		l.schedule.remove(t)
+	}
+	in := l.instrument(key.instrument)
+	for i, x := range in.topics {
+		if x == t {
+			in.topics = append(in.topics[:i], in.topics[i+1:]...)
+			break
+		}
+	}
+}
+
+// update brings the instrument's replica and topics forward.
+func (l *lane) update(u *orderbook.Update, now int64) {
+	in := l.instrument(u.Instrument)
+	v := &in.view
+	epoch, seq := v.Epoch, v.Seq
+	l.hub.metrics.updates.Inc()
+	if err := v.Apply(u); err != nil {
+		// The sinks' contract rules this out: what repairs gaps sits upstream.
+		l.hub.metrics.gaps.Inc()
+		l.hub.cfg.Logger.Error("update does not follow", "symbol", l.hub.cfg.Directory.Symbol(u.Instrument), "err", err)
+		return
+	}
+	if v.Epoch == epoch && v.Seq == seq && u.Changed&orderbook.ChangedSnapshot == 0 {
+		return // seen before
+	}
+	if !in.heard {
+		in.heard = true
+		l.hub.instrumentHeard()
+	}
+	for _, t := range in.topics {
+		switch {
+		case v.Epoch != t.epochN:
+			t.restart(v, now)
+		case t.events && u.Changed&orderbook.ChangedSnapshot != 0:
+			t.jump(v, now)
+		case t.content.concerns(u):
+			t.changed(v, u, now)
+		}
+	}
+}
+
+func (l *lane) instrument(id market.InstrumentID) *laneInstrument {
+	for int(id) >= len(l.instruments) {
+		l.instruments = append(l.instruments, nil)
+	}
+	in := l.instruments[id]
+	if in == nil {
+		in = &laneInstrument{}
+		in.view.Instrument = id
+		l.instruments[id] = in
+	}
+	return in
+}
+
+// open returns the topic with the key, making it if there is none.
+func (l *lane) open(key topicKey, now int64) *topic {
+	if t, ok := l.topics[key]; ok {
+		return t
+	}
+	t := l.newTopic(key, now)
+	t.sid = l.hub.sids.Add(1)
+	// Until somebody attaches it counts as left.
+	t.idle = now
+	l.topics[key] = t
+	l.hub.metrics.topics.Inc()
+	in := l.instrument(key.instrument)
+	in.topics = append(in.topics, t)
+	return t
+}
+
+// venueName returns a venue's name without asking the directory each time.
+func (l *lane) venueName(id market.VenueID) string {
+	for int(id) >= len(l.venues) {
+		l.venues = append(l.venues, "")
+	}
+	if l.venues[id] == "" {
+		l.venues[id] = l.hub.cfg.Directory.VenueName(id)
+	}
+	return l.venues[id]
+}
+
+// updateBatch carries copies of updates from a shard to a lane.
+type updateBatch struct {
+	updates []orderbook.Update
+}
+
+// add copies an update, into memory that an earlier batch left.
+func (b *updateBatch) add(u *orderbook.Update) {
+	if len(b.updates) < cap(b.updates) {
+		b.updates = b.updates[:len(b.updates)+1]
+	} else {
+		b.updates = append(b.updates, orderbook.Update{})
+	}
+	u.CopyTo(&b.updates[len(b.updates)-1])
+}
+
+// reset empties the batch but keeps its memory, unless a snapshot made it large.
+func (b *updateBatch) reset() {
+	for i := range b.updates {
+		if cap(b.updates[i].Levels) > 1<<12 {
+			b.updates[i].Levels = nil
+		}
+	}
+	b.updates = b.updates[:0]
+}
+
+// laneSink copies a shard's updates and hands them to a lane's goroutine.
+type laneSink struct {
+	lane    *lane
+	batch   *updateBatch
+	stopped <-chan struct{}
+}
+
+// maxBatch is how many updates are handed over at once at most.
+const maxBatch = 256
+
+// Update implements orderbook.Sink.
+func (s *laneSink) Update(u *orderbook.Update) {
+	if s.batch == nil {
+		select {
+		case s.batch = <-s.lane.free:
+		default:
+			s.batch = &updateBatch{}
+		}
+	}
+	s.batch.add(u)
+	if len(s.batch.updates) >= maxBatch {
+		s.Flush()
+	}
+}
+
+// Flush implements orderbook.Sink.
+func (s *laneSink) Flush() {
+	if s.batch == nil || len(s.batch.updates) == 0 {
+		return
+	}
+	select {
+	case s.lane.in <- s.batch:
+	case <-s.stopped:
+	}
+	s.batch = nil
+}

@@ -1,0 +1,65 @@
+package streamer
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics are the hub's counters and gauges. Names begin with
+// quotewire_streamer_.
+type metrics struct {
+	connections   prometheus.Gauge
+	accepted      prometheus.Counter
+	rejected      prometheus.Counter
+	subscriptions prometheus.Gauge
+	topics        prometheus.Gauge
+	updates       prometheus.Counter
+	gaps          prometheus.Counter
+	frames        *prometheus.CounterVec // by channel
+	folded        *prometheus.CounterVec // by channel
+	snapshots     prometheus.Counter
+	delivered     prometheus.Counter
+	writes        prometheus.Counter
+	bytes         prometheus.Counter
+	skipped       prometheus.Counter
+	requests      prometheus.Counter
+	errors        *prometheus.CounterVec // by code
+	closed        *prometheus.CounterVec // by reason
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	if reg == nil {
+		reg = prometheus.NewRegistry()
+	}
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: "quotewire", Subsystem: "streamer", Name: name, Help: help})
+		reg.MustRegister(c)
+		return c
+	}
+	vec := func(name, label, help string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "quotewire", Subsystem: "streamer", Name: name, Help: help}, []string{label})
+		reg.MustRegister(c)
+		return c
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "quotewire", Subsystem: "streamer", Name: name, Help: help})
+		reg.MustRegister(g)
+		return g
+	}
+	return &metrics{
+		connections:   gauge("connections", "Clients connected."),
+		accepted:      counter("connections_accepted_total", "Clients accepted."),
+		rejected:      counter("connections_rejected_total", "Clients turned away because the connection limit was reached."),
+		subscriptions: gauge("subscriptions", "Streams subscribed, summed over clients."),
+		topics:        gauge("topics", "Streams that have, or lately had, a subscriber."),
+		updates:       counter("updates_total", "Updates of instruments taken in."),
+		gaps:          counter("update_gaps_total", "Updates that did not follow what was held."),
+		frames:        vec("frames_encoded_total", "channel", "Messages encoded; each once, however many read it."),
+		folded:        vec("changes_total", "channel", "Changes that the encoded messages stand for: changes per frame is the conflation ratio."),
+		snapshots:     counter("snapshots_encoded_total", "Snapshots encoded."),
+		delivered:     counter("messages_delivered_total", "Messages put into a client's socket."),
+		writes:        counter("writes_total", "Writes to clients' sockets."),
+		bytes:         counter("bytes_total", "Bytes written to clients' sockets."),
+		skipped:       counter("messages_skipped_total", "Messages that clients were too slow for and that a snapshot or a gap stood in for."),
+		requests:      counter("requests_total", "Requests of clients."),
+		errors:        vec("request_errors_total", "code", "Requests refused."),
+		closed:        vec("connections_closed_total", "reason", "Connections ended."),
+	}
+}
