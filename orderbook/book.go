@@ -64,8 +64,9 @@ type book struct {
 	halted      bool
 	askedAt     int64 // receive time when its resync was last asked for; 0 not, or answered
 
-	lastTrade uint64 // venue's number of the last print
-	freshLine bool   // no numbered print since the connection came up
+	lastTrade     uint64 // venue's number of the last print, and its time
+	lastTradeTime int64
+	freshLine     bool // no numbered print since the connection came up
 }
 
 func newBook(in *instrument, v *venue, feed market.FeedID) *book {

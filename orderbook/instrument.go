@@ -42,8 +42,7 @@ type venue struct {
 	bid      Level       // top as counted in the quote; size 0: not counted
 	ask      Level
 
-	lastTrade     uint64 // venue's number of the last print taken, from any feed
-	lastTradeTime int64
+	lastTrade uint64 // venue's number of the last print taken, from any feed
 }
 
 // venue returns the venue's place, making it if it is new.

@@ -59,7 +59,7 @@ func (b *book) newPrint(e *market.Event) bool {
 	if last == 0 {
 		last = v.lastTrade
 	}
-	if fresh && n <= v.lastTrade && e.Time > v.lastTradeTime {
+	if fresh && n <= b.lastTrade && e.Time > b.lastTradeTime {
 		// A lower number at a later time on a new connection: the venue counts
 		// anew.
 		last, v.lastTrade = 0, 0
@@ -67,10 +67,12 @@ func (b *book) newPrint(e *market.Event) bool {
 	if last != 0 && n > last+1 {
 		b.stats.TradesLost += n - last - 1
 	}
-	b.lastTrade = max(last, n)
+	if n >= last {
+		b.lastTrade, b.lastTradeTime = n, e.Time
+	}
 	if n <= v.lastTrade {
 		return false
 	}
-	v.lastTrade, v.lastTradeTime = n, e.Time
+	v.lastTrade = n
 	return true
 }
