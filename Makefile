@@ -1,0 +1,39 @@
+.DEFAULT_GOAL := help
+.PHONY: help run build test lint fmt bench fuzz generate
+
+GO ?= go
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## Serve the dashboard on a simulated market at http://127.0.0.1:8080
+	$(GO) run ./cmd/quotewire demo
+
+build: ## Build ./bin/quotewire
+	$(GO) build -o bin/quotewire ./cmd/quotewire
+
+test: ## Run all tests with the race detector
+	$(GO) test -race ./...
+
+lint: ## Check format, vet and staticcheck
+	@bad=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$bad" ]; then echo "gofmt -w these:"; echo "$$bad"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+fmt: ## Format all Go files
+	gofmt -w $$(git ls-files '*.go')
+
+BENCH ?= .
+bench: ## Run benchmarks, BENCH=regexp chooses; compare runs with go tool benchstat
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+FUZZTIME ?= 30s
+fuzz: ## Run every fuzz target for FUZZTIME each
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	  done; \
+	done
+
+generate: ## Make generated code anew (needs protoc)
+	$(GO) generate ./...
