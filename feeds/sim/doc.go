@@ -32,8 +32,8 @@
 // A [Market] moves only when it is told to: [Market.Step] for tests,
 // [Market.Run] in real time. With the same configuration, the same Step calls
 // give the same market, and the same subscriptions between them the same frames
-// to the byte. Every symbol, and every symbol at every venue, draws from a
-// generator of its own, so leaving one out does not change the others. Times on
+// to the byte. Every symbol draws from generators of its own, so leaving one out
+// does not change the others. Times on
 // the wire, and the pace of batches, bars and heartbeats, are the market's; only
 // the time a client has for its first message is real.
 //

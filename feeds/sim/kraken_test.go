@@ -129,6 +129,7 @@ func TestKrakenErrorsAndPing(t *testing.T) {
 		{`{"method":"subscribe","params":{"channel":"book","symbol":["BTC/USD"],"depth":11}}`, `"success":false`},
 		{`{"method":"subscribe","params":{"channel":"nonsense","symbol":["BTC/USD"]}}`, `"success":false`},
 		{`{"method":"subscribe","params":{"channel":"trade"}}`, `"success":false`},
+		{`{"method":"subscribe","params":{"channel":"book","symbol":[""]}}`, `"success":false`},
 		{`{"method":"dance"}`, `"success":false`},
 		{`{nonsense`, `"error":"Malformed request"`},
 		{`{"method":"subscribe","params":{"channel":"trade","symbol":["BTC/USD"],"snapshot":false},"req_id":0}`, `"req_id":0`},
