@@ -99,7 +99,8 @@ func (l *live) await(tb testing.TB, what string, ok func(frames []string) bool) 
 		case <-l.news:
 		case <-tick.C:
 		case <-timeout:
-			tb.Fatalf("%s: not within 15 s; status %+v, frames %.3000q", what, l.Status(), l.all())
+			frames := l.all()
+			tb.Fatalf("%s: not within 15 s; status %+v, last frames %.200q", what, l.Status(), frames[max(len(frames)-5, 0):])
 		}
 	}
 }
