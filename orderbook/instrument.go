@@ -86,15 +86,13 @@ func (in *instrument) open(b *book) {
 func (v *venue) touch(in *instrument) { v.touched, in.touched = true, true }
 
 // pick chooses the book that represents the venue: the live one of the first
-// feed, else the one shown before. It reports whether the choice changed.
+// feed, else the one that is nearest to being live. It reports whether the choice
+// changed.
 func (v *venue) pick() bool {
-	best := v.shown
+	var best *book
 	for _, b := range v.books {
-		if b.live() {
-			best = b
-			break
-		}
-		if best == nil && b.stats.State != StateNone {
+		// States are in the order of nearness: live, resyncing, stale, down.
+		if b.stats.State != StateNone && (best == nil || b.stats.State < best.stats.State) {
 			best = b
 		}
 	}

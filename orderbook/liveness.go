@@ -11,7 +11,7 @@ import (
 // feedState is what a shard knows of one feed.
 type feedState struct {
 	books []*book // by instrument, then venue
-	up    bool    // it has spoken and was not lost since
+	down  bool    // it was lost and did not come up since
 	stale bool
 }
 
@@ -27,6 +27,7 @@ func (f *feedState) add(b *book) {
 func (s *Shard) applyFeed(f *feedState, e *market.Event) {
 	switch e.Kind {
 	case market.KindUp:
+		f.down = false
 		s.eachBook(f, e, func(b *book) {
 			b.freshLine, b.askedAt, b.halted = true, 0, false
 			b.forget()
@@ -37,7 +38,7 @@ func (s *Shard) applyFeed(f *feedState, e *market.Event) {
 			}
 		})
 	case market.KindDown:
-		f.up, f.stale = false, false
+		f.down, f.stale = true, false
 		s.eachBook(f, e, func(b *book) {
 			b.askedAt, b.halted = 0, false
 			b.forget()
@@ -47,12 +48,12 @@ func (s *Shard) applyFeed(f *feedState, e *market.Event) {
 			}
 		})
 	case market.KindStale:
-		if !f.up || f.stale {
+		if f.stale {
 			return
 		}
 		f.stale = true
 		s.eachBook(f, e, func(b *book) {
-			if b.stats.State != StateNone {
+			if b.stats.State != StateNone && b.stats.State != StateDown {
 				b.before, b.beforeCause = b.stats.State, b.stats.Cause
 				b.setState(StateStale, CauseMute, e.Received)
 				s.refresh(b, e.Received)
@@ -106,8 +107,8 @@ func (s *Shard) eachBook(f *feedState, e *market.Event, fn func(*book)) {
 
 // gap takes note that messages of the book were lost.
 func (s *Shard) gap(b *book, e *market.Event) {
-	if b.stats.State == StateNone && !b.levels || !b.feed.up {
-		return // prints alone have no state, and what was lost is lost already
+	if b.stats.State == StateNone || b.stats.State == StateDown {
+		return // prints alone have no state, and a lost book cannot lose more
 	}
 	b.stats.Gaps++
 	s.distrust(b, CauseGap, e.Received)

@@ -119,7 +119,7 @@ func (s *Shard) takeSnapshot(b *book, e *market.Event) {
 		b.stats.Resyncs++
 	}
 	b.swap()
-	b.stats.HasBook, b.hasTop, b.askedAt = true, false, 0
+	b.stats.HasBook, b.hasTop, b.nbbo, b.askedAt = true, false, false, 0
 	b.setState(StateLive, CauseNone, e.Received)
 	s.refresh(b, e.Received)
 }

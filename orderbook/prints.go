@@ -47,7 +47,7 @@ func (b *book) newPrint(e *market.Event) bool {
 		if other == b {
 			break
 		}
-		if other.stats.Trades > 0 && other.feed.up && !(numbered && other.lastTrade != 0) {
+		if other.stats.Trades > 0 && !other.feed.down && !(numbered && other.lastTrade != 0) {
 			return false
 		}
 	}

@@ -160,6 +160,11 @@ func checkView(in *instrument, v *View) error {
 		return fmt.Errorf("view at %d, shard at %d", v.Seq, in.upd.Seq)
 	}
 	for _, x := range in.venues {
+		for _, b := range x.books {
+			if s := b.stats.State; (s == StateResyncing || s == StateDown) && (b.bids.Len() > 0 || b.asks.Len() > 0 || b.hasTop) {
+				return fmt.Errorf("venue %d: feed %d is %v and kept %+v", x.id, b.stats.Feed, s, b)
+			}
+		}
 		w := v.Venue(x.id)
 		if x.shown == nil {
 			if w != nil {

@@ -54,8 +54,7 @@ func playScript(t *testing.T, file string) {
 type script struct {
 	*rig
 	now     int64          // receive time of the next message
-	parts   []market.Event // of a message that "part" lines began
-	resyncs []string       // asked for and not yet expected
+	resyncs []string // asked for and not yet expected
 	step    map[market.InstrumentID][]*Update
 }
 

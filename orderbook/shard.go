@@ -94,9 +94,6 @@ func (s *Shard) Apply(events []market.Event) {
 
 func (s *Shard) apply(e *market.Event) {
 	f := s.feed(e.Feed)
-	if e.Kind != market.KindDown && e.Kind != market.KindStale {
-		f.up = true
-	}
 	if f.stale {
 		s.unstale(f, e)
 	}
@@ -116,7 +113,7 @@ func (s *Shard) apply(e *market.Event) {
 		s.clear(s.book(f, in, e), e)
 	case market.KindChecksum:
 		b := s.book(f, in, e)
-		b.hasSum, b.sum = true, uint32(e.Sequence)
+		b.levels, b.hasSum, b.sum = true, true, uint32(e.Sequence)
 		in.open(b)
 	case market.KindQuote:
 		s.top(s.book(f, in, e), e)

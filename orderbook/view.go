@@ -63,7 +63,7 @@ func (v *View) venue(id market.VenueID) *VenueView {
 		return w
 	}
 	w := &VenueView{Bids: NewLadder(market.SideBid), Asks: NewLadder(market.SideAsk)}
-	w.VenueStatus.Venue = id
+	w.VenueStatus.Venue, w.Top.Venue = id, id
 	i, _ := slices.BinarySearchFunc(v.Venues, id, func(w *VenueView, id market.VenueID) int { return int(w.Venue) - int(id) })
 	v.Venues = slices.Insert(v.Venues, i, w)
 	return w
