@@ -54,8 +54,9 @@ type Config struct {
 	// CheckOrigin says whether a browser page may connect; nil allows the
 	// server's own origin only, and clients that are not browsers.
 	CheckOrigin func(*http.Request) bool
-	// Status adds the feeds' health to /v1/status; nil adds nothing.
-	Status func() any
+	// Status returns further fields of /v1/status, such as the feeds' health; nil
+	// adds none.
+	Status func() map[string]any
 	// Ready tells whether the service can serve, and why not; nil means always.
 	Ready func() error
 }

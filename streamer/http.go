@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 
@@ -50,7 +51,7 @@ func (h *Hub) serveStatus(w http.ResponseWriter, _ *http.Request) {
 	h.mu.Unlock()
 	body := map[string]any{"server": h.cfg.Server, "time": h.cfg.Now() / 1000, "connections": connections, "venues": venues}
 	if h.cfg.Status != nil {
-		body["feeds"] = h.cfg.Status()
+		maps.Copy(body, h.cfg.Status())
 	}
 	replyJSON(w, body)
 }

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/quotewire/quotewire/feeds"
+	"github.com/quotewire/quotewire/feeds/coinbase"
+	"github.com/quotewire/quotewire/feeds/kraken"
+	"github.com/quotewire/quotewire/feeds/polygon"
+)
+
+// adapter makes a provider's connector of a feed's config. Symbols are canonical
+// in the config and spelt the provider's way here.
+type adapter struct {
+	connect func(feedConfig, *slog.Logger) (feeds.Connector, error)
+	// channels that the provider has, and those subscribed by default.
+	channels, defaults []string
+	// wildcard reports whether "*" may stand for all symbols.
+	wildcard bool
+}
+
+// adapters are the providers that a config may name.
+func adapters() map[string]adapter {
+	return map[string]adapter{
+		"polygon": {
+			connect: func(c feedConfig, logger *slog.Logger) (feeds.Connector, error) {
+				var subs []string
+				for _, ch := range c.Channels {
+					for _, s := range c.Symbols {
+						subs = append(subs, ch+"."+s)
+					}
+				}
+				return polygon.New(polygon.Config{URL: c.URL, Market: c.Market, APIKey: c.APIKey, Subscriptions: subs}, logger)
+			},
+			channels: []string{"T", "Q", "A", "AM", "XT", "XQ", "XL2"},
+			wildcard: true,
+		},
+		"coinbase": {
+			connect: func(c feedConfig, _ *slog.Logger) (feeds.Connector, error) {
+				return coinbase.New(coinbase.Config{URL: c.URL, Products: c.Symbols, Channels: c.Channels,
+					Compress:    c.Compress,
+					Credentials: coinbase.Credentials{Key: c.APIKey, Secret: c.APISecret, Passphrase: c.Passphrase}})
+			},
+			channels: []string{coinbase.Level2Batch, coinbase.Level2, coinbase.Matches, coinbase.Heartbeat, coinbase.Status},
+		},
+		"kraken": {
+			connect: func(c feedConfig, _ *slog.Logger) (feeds.Connector, error) {
+				k := kraken.Config{URL: c.URL, Depth: c.Depth}
+				for _, s := range c.Symbols {
+					k.Symbols = append(k.Symbols, strings.Replace(s, "-", "/", 1))
+				}
+				for _, ch := range c.Channels {
+					k.Book = k.Book || ch == "book"
+					k.Trades = k.Trades || ch == "trade"
+				}
+				return kraken.New(k)
+			},
+			channels: []string{"book", "trade"},
+			defaults: []string{"book", "trade"},
+		},
+	}
+}
+
+// supervise returns the source of one feed.
+func supervise(c feedConfig, logger *slog.Logger) (*feeds.Supervisor, error) {
+	a, ok := adapters()[c.Provider]
+	if !ok {
+		return nil, fmt.Errorf("feed %q: no provider %q", c.Name, c.Provider)
+	}
+	if len(c.Channels) == 0 {
+		c.Channels = a.defaults
+	}
+	logger = logger.With("feed", c.Name)
+	connector, err := a.connect(c, logger)
+	if err != nil {
+		return nil, fmt.Errorf("feed %q: %w", c.Name, err)
+	}
+	return &feeds.Supervisor{
+		Feed: c.Name, Provider: c.Provider, Connector: connector, Logger: logger,
+		Policy: feeds.Policy{Mute: c.Mute.Duration, MaxBackoff: c.MaxBackoff.Duration,
+			InitialBackoff: c.Backoff.Duration, RefusedRetry: c.RefusedRetry.Duration, EvictedRetry: c.EvictedRetry.Duration},
+	}, nil
+}

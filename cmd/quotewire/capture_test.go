@@ -1,0 +1,127 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/shopspring/decimal"
+)
+
+// TestVerifyRecordings imports real recordings and checks that the books come out
+// as a separate program computed them.
+func TestVerifyRecordings(t *testing.T) {
+	var expected map[string]struct {
+		Books map[string]struct {
+			Messages uint64      `json:"book_msgs"`
+			Bids     [][2]string `json:"bids"`
+			Asks     [][2]string `json:"asks"`
+			Levels   [2]int      `json:"levels"`
+		} `json:"books"`
+		Trades map[string]struct {
+			Count  uint64 `json:"count"`
+			Volume string `json:"volume"`
+		} `json:"trades"`
+	}
+	text, err := os.ReadFile(recording(t, "EXPECTED.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &expected); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		provider, file string
+		checksums      uint64
+	}{
+		{"kraken", "kraken/v2_BTC-ETH-USD_d10_2026-07-07.ndjson.zst", 2962},
+		{"coinbase", "coinbase/exchange_BTC-ETH-USD_2026-07-07.ndjson.zst", 0},
+	} {
+		t.Run(tt.provider, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "x.qwc")
+			run(t, "capture", "import", "--format", "ndjson", "--provider", tt.provider, recording(t, tt.file), path)
+			var got verification
+			if err := json.Unmarshal(run(t, "capture", "verify", "--json", path), &got); err != nil {
+				t.Fatal(err)
+			}
+			if len(got.Refused) > 0 {
+				t.Errorf("refused: %v", got.Refused)
+			}
+			want := expected[tt.file]
+			if len(got.Books) != len(want.Books) {
+				t.Fatalf("%d books, want %d", len(got.Books), len(want.Books))
+			}
+			var matched uint64
+			for _, b := range got.Books {
+				w, tr := want.Books[b.VenueSymbol], want.Trades[b.VenueSymbol]
+				matched += b.Checksums.Matched
+				if b.Checksums.Mismatched != 0 || b.Gaps != 0 || b.Crossed != 0 || b.Resyncs != 0 || !b.Trusted || b.Trades.Lost != 0 {
+					t.Errorf("%s: %+v", b.VenueSymbol, b)
+				}
+				if b.BookMessages != w.Messages || b.Levels != w.Levels {
+					t.Errorf("%s: %d messages, levels %v, want %d, %v", b.VenueSymbol, b.BookMessages, b.Levels, w.Messages, w.Levels)
+				}
+				sameLevels(t, b.VenueSymbol+" bids", b.Bids, w.Bids)
+				sameLevels(t, b.VenueSymbol+" asks", b.Asks, w.Asks)
+				if b.Trades.Count != tr.Count || !decimal.RequireFromString(b.Trades.Volume).Equal(decimal.RequireFromString(tr.Volume)) {
+					t.Errorf("%s: trades %+v, want %+v", b.VenueSymbol, b.Trades, tr)
+				}
+			}
+			if matched != tt.checksums {
+				t.Errorf("%d checksums matched, want %d", matched, tt.checksums)
+			}
+		})
+	}
+}
+
+func sameLevels(t *testing.T, what string, got, want [][2]string) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Errorf("%s: %v, want %v", what, got, want)
+		return
+	}
+	for i := range got {
+		for j := range got[i] {
+			if !decimal.RequireFromString(got[i][j]).Equal(decimal.RequireFromString(want[i][j])) {
+				t.Errorf("%s, level %d: %v, want %v", what, i, got[i], want[i])
+			}
+		}
+	}
+}
+
+// TestVerifyFindsWrongChecksum breaks one quantity in a small Kraken stream: the
+// verification must end with status 1 and say why.
+func TestVerifyFindsWrongChecksum(t *testing.T) {
+	const snapshot = `{"channel":"book","type":"snapshot","data":[{"symbol":"BTC/USD","bids":[{"price":45283.5,"qty":0.10000000},{"price":45283.4,"qty":1.54582015},{"price":45282.1,"qty":0.10000000},{"price":45281.0,"qty":0.10000000},{"price":45280.3,"qty":1.54592586},{"price":45279.0,"qty":0.07990000},{"price":45277.6,"qty":0.03310103},{"price":45277.5,"qty":0.30000000},{"price":45277.3,"qty":1.54602737},{"price":45276.6,"qty":0.15445238}],"asks":[{"price":45285.2,"qty":0.00100000},{"price":45286.4,"qty":1.54571953},{"price":45286.6,"qty":1.54571109},{"price":45289.6,"qty":1.54560911},{"price":45290.2,"qty":0.15890660},{"price":45291.8,"qty":1.54553491},{"price":45294.7,"qty":0.04454749},{"price":45296.1,"qty":0.35380000},{"price":45297.5,"qty":0.09945542},{"price":45299.5,"qty":0.18772827}],"checksum":3310070434,"timestamp":"2026-01-05T10:00:00.000000Z"}]}`
+	const update = `{"channel":"book","type":"update","data":[{"symbol":"BTC/USD","bids":[{"price":45283.5,"qty":0.25000000}],"asks":[],"checksum":2800903109,"timestamp":"2026-01-05T10:00:01.000000Z"}]}`
+	for _, tt := range []struct {
+		name, update, want string
+	}{
+		{"sound", update, ""},
+		{"wrong quantity", strings.Replace(update, "0.25", "0.26", 1), "checksums did not match"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			in, path := filepath.Join(dir, "x.ndjson"), filepath.Join(dir, "x.qwc")
+			if err := os.WriteFile(in, []byte(snapshot+"\n"+tt.update+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			run(t, "capture", "import", "--format", "ndjson", "--provider", "kraken", in, path)
+			out, err := program(t.Context(), "capture", "verify", path).CombinedOutput()
+			if tt.want == "" {
+				if err != nil {
+					t.Errorf("%v\n%s", err, out)
+				}
+				return
+			}
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), tt.want) {
+				t.Errorf("err = %v, want status 1 and %q in\n%s", err, tt.want, out)
+			}
+		})
+	}
+}

@@ -1,0 +1,351 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"runtime"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/quotewire/quotewire/bus"
+	"github.com/quotewire/quotewire/feeds"
+	"github.com/quotewire/quotewire/feeds/capture"
+	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/normalizer"
+	"github.com/quotewire/quotewire/orderbook"
+	"github.com/quotewire/quotewire/streamer"
+	"github.com/quotewire/quotewire/web"
+)
+
+// service is a running server: sources, books, streams, and what joins them.
+type service struct {
+	logger   *slog.Logger
+	listen   string // address of the HTTP server; "" has none
+	pprof    bool
+	epoch    uint64
+	streamer streamer.Config // Directory, Lanes, Metrics and Status are set by newService
+	bus      busOptions
+
+	dir      *market.Directory
+	registry *prometheus.Registry
+	ingest   *ingest
+	engine   *orderbook.Engine
+	hub      *streamer.Hub
+	sources  []source
+	joined   *busJoint
+
+	record   string // file that takes every frame; "" none
+	recorder *capture.Recorder
+	writer   *capture.Writer
+
+	// OnListen, if set, is called with the server's address once it listens.
+	onListen func(net.Addr)
+	// exitWithSources ends the service when all sources have ended.
+	exitWithSources bool
+}
+
+// source is one producer of frames.
+type source struct {
+	name string
+	src  feeds.Source
+}
+
+// newService makes the parts. Feeds are added with addFeed, then run runs it all.
+func newService(logger *slog.Logger, cfg streamer.Config) *service {
+	s := &service{logger: logger, streamer: cfg, dir: market.NewDirectory(), registry: prometheus.NewRegistry(),
+		epoch: uint64(time.Now().UnixMicro())}
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.ingest = newIngest(s.dir, logger)
+	return s
+}
+
+// addFeed adds a supervised feed.
+func (s *service) addFeed(c feedConfig) error {
+	sup, err := supervise(c, s.logger)
+	if err != nil {
+		return err
+	}
+	if c.QuoteSizeUnit == "lots" {
+		s.ingest.units[c.Name] = normalizer.RoundLots
+	}
+	f, err := s.ingest.add(c.Name, c.Provider)
+	if err != nil {
+		return err
+	}
+	f.resync, f.status = sup, sup.Status
+	s.sources = append(s.sources, source{c.Name, sup})
+	return nil
+}
+
+// shards is how many goroutines own books: half the cores, as lanes and sockets
+// need the others.
+func shards() int { return max(1, runtime.GOMAXPROCS(0)/2) }
+
+// run runs the service until ctx ends or a part fails, then stops it in order:
+// sources first, sessions last, so that clients are told.
+func (s *service) run(ctx context.Context) (err error) {
+	n := shards()
+	cfg := s.streamer
+	cfg.Directory, cfg.Lanes, cfg.Metrics, cfg.Logger = s.dir, n, s.registry, s.logger
+	cfg.Status = s.status
+	cfg.Ready = s.ready
+	cfg.Server = "quotewire/" + version()
+	s.hub = streamer.NewHub(cfg)
+	joined, err := s.joinBus(ctx)
+	if err != nil {
+		return err
+	}
+	s.joined = joined
+	defer func() { err = errors.Join(err, joined.close()) }()
+	s.engine = orderbook.NewEngine(orderbook.Config{Directory: s.dir, Epoch: s.epoch, Resync: s.ingest.askResync}, n,
+		func(i int) []orderbook.Sink { return append([]orderbook.Sink{s.hub.Sink(i)}, joined.sinks()...) })
+	s.ingest.take, s.ingest.batch = s.engine.Submit, s.engine.Batch
+	s.registry.MustRegister(&feedCollector{in: s.ingest, engine: s.engine})
+	if s.record != "" {
+		if err := s.openRecording(); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, s.closeRecording()) }()
+	}
+
+	var server *http.Server
+	var listener net.Listener
+	if s.listen != "" {
+		if listener, err = net.Listen("tcp", s.listen); err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+		server = &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+			MaxHeaderBytes: 64 << 10}
+	}
+
+	// Each stage has a context of its own, so that they can be stopped in order.
+	g, failed := errgroup.WithContext(context.WithoutCancel(ctx))
+	stage := func(fn func(context.Context) error) context.CancelFunc {
+		c, cancel := context.WithCancel(failed)
+		g.Go(func() error {
+			if err := fn(c); err != nil && c.Err() == nil {
+				return err
+			}
+			return nil
+		})
+		return cancel
+	}
+	stopHub := stage(s.hub.Run)
+	stopBus := stage(joined.run)
+	stopEngine := stage(s.engine.Run)
+	stopTape := func() {}
+	if s.recorder != nil {
+		stopTape = stage(s.recorder.Run)
+	}
+	if server != nil {
+		g.Go(func() error {
+			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve HTTP: %w", err)
+			}
+			return nil
+		})
+		s.logger.Info("listening", "url", "http://"+listener.Addr().String())
+		if s.onListen != nil {
+			s.onListen(listener.Addr())
+		}
+	}
+
+	sourcesDone := make(chan struct{})
+	feedsCtx, stopFeeds := context.WithCancel(failed)
+	defer stopFeeds()
+	g.Go(func() error {
+		defer close(sourcesDone)
+		return s.runSources(feedsCtx)
+	})
+
+	select {
+	case <-ctx.Done():
+	case <-failed.Done():
+	case <-s.whenDone(sourcesDone):
+	}
+	s.logger.Info("stopping")
+	stopFeeds()
+	<-sourcesDone
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
+	defer cancel()
+	if err := s.engine.Drain(grace); err != nil {
+		s.logger.Warn("the last events were not applied", "err", err)
+	}
+	stopTape()
+	stopEngine()
+	stopBus()
+	if err := s.hub.Shutdown(grace); err != nil {
+		s.logger.Warn("clients did not all leave in time", "err", err)
+	}
+	if server != nil {
+		if err := server.Shutdown(grace); err != nil {
+			_ = server.Close()
+		}
+	}
+	stopHub()
+	return g.Wait()
+}
+
+// shutdownGrace is how long clients and requests may take to end.
+const shutdownGrace = 5 * time.Second
+
+// whenDone returns the channel that ends the service with its sources, or nil,
+// which never does.
+func (s *service) whenDone(done chan struct{}) <-chan struct{} {
+	if s.exitWithSources {
+		return done
+	}
+	return nil
+}
+
+// runSources runs all sources until ctx ends or all have ended by themselves.
+// What they say in ending is still taken: books outlive their sources.
+func (s *service) runSources(ctx context.Context) error {
+	taking := context.WithoutCancel(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	for _, src := range s.sources {
+		g.Go(func() error {
+			err := src.src.Run(ctx, func(f feeds.Frame) error { return s.ingest.frame(taking, f) })
+			if err != nil && ctx.Err() == nil {
+				return fmt.Errorf("feed %q: %w", src.name, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func (s *service) handler() http.Handler {
+	mux := http.NewServeMux()
+	api := s.hub.Handler()
+	for _, p := range []string{"/v1/", "/healthz", "/readyz"} {
+		mux.Handle(p, api)
+	}
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
+	if s.pprof {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	mux.Handle("/", web.Handler())
+	return mux
+}
+
+// status is what /v1/status says of the feeds and the bus.
+func (s *service) status() map[string]any {
+	m := map[string]any{"feeds": s.ingest.statuses()}
+	if st := s.busStatus(); st != nil {
+		m["bus"] = st
+	}
+	return m
+}
+
+// busStatus is what /v1/status says of the bus.
+func (s *service) busStatus() any {
+	if s.joined == nil {
+		return nil
+	}
+	return s.joined.status()
+}
+
+// ready reports why the service cannot serve: none of its feeds is live, or, of a
+// gateway, no feed node.
+func (s *service) ready() error {
+	if st, ok := s.busStatus().(bus.SubscriberStatus); ok {
+		for _, n := range st.Nodes {
+			if n.Alive {
+				return nil
+			}
+		}
+		return errors.New("no feed node is heard; /v1/status tells more")
+	}
+	list := s.ingest.statuses()
+	for _, f := range list {
+		if f.State == feeds.StateLive || f.State == replayState {
+			return nil
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return errors.New("no feed is live yet; /v1/status tells why")
+}
+
+// replayState is the state of a feed that is read from a recording.
+const replayState = feeds.State("replay")
+
+func (s *service) openRecording() (err error) {
+	meta, err := s.ingest.meta()
+	if err != nil {
+		return err
+	}
+	if s.writer, err = capture.Create(s.record, capture.Header{Meta: meta}); err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
+	s.recorder = capture.NewRecorder(s.writer, capture.RecorderConfig{})
+	s.ingest.tape = s.recorder
+	return nil
+}
+
+func (s *service) closeRecording() error {
+	err := s.writer.Close()
+	s.logger.Info("recorded", "file", s.record, "frames", s.recorder.Frames(), "bytes", s.writer.Size(), "lost", s.recorder.Lost())
+	if err != nil {
+		return fmt.Errorf("record: %w", err)
+	}
+	return nil
+}
+
+// feedCollector exports the feeds' and books' counters.
+type feedCollector struct {
+	in     *ingest
+	engine *orderbook.Engine
+}
+
+var (
+	descUp = prometheus.NewDesc("quotewire_feed_up", "1 while the feed's connection is live.", []string{"feed", "provider"}, nil)
+
+	descFrames     = prometheus.NewDesc("quotewire_feed_frames_total", "Messages of the provider.", []string{"feed"}, nil)
+	descEvents     = prometheus.NewDesc("quotewire_feed_events_total", "Events decoded.", []string{"feed"}, nil)
+	descReconnects = prometheus.NewDesc("quotewire_feed_reconnects_total", "Connections that came up after the first.", []string{"feed"}, nil)
+	descResyncs    = prometheus.NewDesc("quotewire_feed_resyncs_total", "Books asked for again.", []string{"feed"}, nil)
+	descRefused    = prometheus.NewDesc("quotewire_feed_refused_total", "Parts of frames refused.", []string{"feed", "cause"}, nil)
+	descQueued     = prometheus.NewDesc("quotewire_engine_queued_batches", "Batches of events that wait for a shard.", []string{"shard"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (c *feedCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descUp, descFrames, descEvents, descReconnects, descResyncs, descRefused, descQueued} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *feedCollector) Collect(ch chan<- prometheus.Metric) {
+	for _, s := range c.in.statuses() {
+		up := 0.0
+		if s.State == feeds.StateLive {
+			up = 1
+		}
+		ch <- prometheus.MustNewConstMetric(descUp, prometheus.GaugeValue, up, s.Feed, s.Provider)
+		ch <- prometheus.MustNewConstMetric(descFrames, prometheus.CounterValue, float64(s.Frames), s.Feed)
+		ch <- prometheus.MustNewConstMetric(descEvents, prometheus.CounterValue, float64(s.events), s.Feed)
+		ch <- prometheus.MustNewConstMetric(descReconnects, prometheus.CounterValue, float64(s.Reconnects), s.Feed)
+		ch <- prometheus.MustNewConstMetric(descResyncs, prometheus.CounterValue, float64(s.Resyncs), s.Feed)
+		for cause, n := range s.refused {
+			ch <- prometheus.MustNewConstMetric(descRefused, prometheus.CounterValue, float64(n), s.Feed, string(cause))
+		}
+	}
+	for i, n := range c.engine.Queued() {
+		ch <- prometheus.MustNewConstMetric(descQueued, prometheus.GaugeValue, float64(n), fmt.Sprint(i))
+	}
+}

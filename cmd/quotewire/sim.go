@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quotewire/quotewire/feeds/sim"
+)
+
+// newSim returns the command that runs one simulated provider.
+func newSim() *cobra.Command {
+	var provider, listen string
+	var seed uint64
+	var rate float64
+	var keys []string
+	cmd := &cobra.Command{
+		Use:   "sim --provider polygon|coinbase|kraken",
+		Short: "Run a simulated provider alone, to try clients against",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			m, err := sim.NewMarket(sim.MarketConfig{Seed: seed, Rate: rate})
+			if err != nil {
+				return fmt.Errorf("simulate market: %w", err)
+			}
+			srv, err := sim.NewServer(sim.Config{Provider: provider, Market: m, Keys: keys, Logger: loggerOf(cmd)})
+			if err != nil {
+				return fmt.Errorf("--provider %q: %w", provider, err)
+			}
+			defer srv.Close()
+			if err := srv.Listen(listen); err != nil {
+				return fmt.Errorf("listen: %w", err)
+			}
+			_, _ = fmt.Fprintf(cmd.OutOrStdout(), "simulated %s at %s\n", provider, srv.URL())
+			return m.Run(cmd.Context())
+		},
+	}
+	cmd.Flags().StringVar(&provider, "provider", "", "polygon, coinbase or kraken")
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:9000", "address to listen on")
+	cmd.Flags().Uint64Var(&seed, "seed", 1, "which market")
+	cmd.Flags().Float64Var(&rate, "rate", 1, "how busy the market is")
+	cmd.Flags().StringSliceVar(&keys, "key", nil, "API keys that polygon accepts (default: any)")
+	return cmd
+}
