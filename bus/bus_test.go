@@ -185,8 +185,6 @@ type views struct {
 	changed chan struct{} // closed at the next flush
 	views   map[market.InstrumentID]*orderbook.View
 	updates int
-	// never, if set, is checked after every update.
-	never func(v *orderbook.View) string
 }
 
 func newViews(t testing.TB, dir *market.Directory) *views {
@@ -209,11 +207,6 @@ func (s *views) Update(u *orderbook.Update) {
 	}
 	if err := v.Apply(u); err != nil {
 		s.t.Errorf("view refuses: %v", err)
-	}
-	if s.never != nil {
-		if what := s.never(v); what != "" {
-			s.t.Error(what)
-		}
 	}
 }
 
@@ -353,6 +346,12 @@ func (g *gateway) waitEqual(t testing.TB, f *feed) {
 		}
 	}()
 	g.wait(t, "views equal to the feed's", func() bool {
+		for id, v := range f.views.views { // cheaper than to render
+			here, ok := g.dir.Lookup(f.dir.Symbol(id))
+			if w := g.views.views[here]; !ok || w == nil || w.Epoch != v.Epoch || w.Seq != v.Seq {
+				return false
+			}
+		}
 		got := g.renderLocked()
 		for s, w := range want {
 			if got[s] != w {
@@ -381,7 +380,6 @@ func (g *gateway) waitDown(t testing.TB, cause orderbook.Cause) {
 	})
 }
 
-// neverCrossedTime says what no view may ever show: state older than it showed.
 func TestPublisherToSubscriber(t *testing.T) {
 	srv := startServer(t, ServerConfig{})
 	f := startFeed(t, srv.URL(), 7, nil)
@@ -644,15 +642,15 @@ func TestSlowGateway(t *testing.T) {
 	g.waitEqual(t, f)
 }
 
-// A full book of 50,000 levels, over our own server and over one with the
-// limit that servers have by default, where it must go in parts.
+// A full book of 50,000 levels, over our own server and over ones with lower
+// limits, where it must go in parts.
 func TestLargeSnapshot(t *testing.T) {
-	for _, limit := range []int{0, 1 << 20, 64 << 10} {
-		t.Run(fmt.Sprint(limit), func(t *testing.T) {
-			srv := startServer(t, ServerConfig{MaxPayload: limit})
+	for _, tt := range []struct{ limit, levels int }{{0, 50_000}, {512 << 10, 50_000}, {16 << 10, 5000}} {
+		t.Run(fmt.Sprint(tt), func(t *testing.T) {
+			srv := startServer(t, ServerConfig{MaxPayload: tt.limit})
 			f := startFeed(t, srv.URL(), 7, nil)
 			g := startGateway(t, srv.URL(), nil) // follows the update
-			f.large(1, 50_000)
+			f.large(1, tt.levels)
 			g.waitEqual(t, f)
 			late := startGateway(t, srv.URL(), nil) // asks for the snapshot
 			late.waitEqual(t, f)
@@ -679,7 +677,8 @@ func (f *feed) large(id market.InstrumentID, n int) {
 		if i%2 == 1 {
 			e.Side, e.Price = market.SideAsk, market.Price(6_000_001+17*int64(i))
 		}
-		e.Size = 1 + market.Size(f.rng.Int64N(100_000_000_000))
+		// As long as such numbers get: some 650 kB in all.
+		e.Size = market.Size(1e17 + f.rng.Int64N(1e17))
 		events = append(events, e)
 	}
 	events[len(events)-1].Flags |= market.FlagLast

@@ -561,7 +561,10 @@ func (p *Publisher) write() {
 			break
 		}
 	}
-	if err := nc.FlushTimeout(stopFlush); err != nil && !nc.IsClosed() {
+	if !nc.IsConnected() {
+		return // nobody to say goodbye to
+	}
+	if err := nc.FlushTimeout(stopFlush); err != nil && nc.IsConnected() {
 		p.log.Warn("flush on stop", "error", err)
 	}
 }
