@@ -105,8 +105,7 @@ func (s *Shard) finishBook(b *book, e *market.Event) {
 
 // takeSnapshot puts a sound snapshot in the place of what the book held.
 func (s *Shard) takeSnapshot(b *book, e *market.Event) {
-	v := b.venue
-	if b.synced() && v.shown == b {
+	if b.synced() {
 		// An image of a book that is current (some venues send nothing else):
 		// only what differs is told.
 		for i, l := range [2]*Ladder{&b.bids, &b.asks} {

@@ -53,7 +53,7 @@ func playScript(t *testing.T, file string) {
 // script is the state of a script that is being played.
 type script struct {
 	*rig
-	now     int64          // receive time of the next message
+	now     int64    // receive time of the next message
 	resyncs []string // asked for and not yet expected
 	step    map[market.InstrumentID][]*Update
 }
