@@ -82,14 +82,29 @@ func DialWS(ctx context.Context, c WSConfig) (*WS, error) {
 	if c.PingEvery == 0 {
 		c.PingEvery = 20 * time.Second
 	}
+	// gorilla heeds the end of ctx while it connects, but not while it waits
+	// for the answer to the upgrade; so that is ended here. By closing and not
+	// by a deadline, because gorilla sets deadlines of its own meanwhile.
+	netDial := c.NetDial
+	if netDial == nil {
+		netDial = new(net.Dialer).DialContext
+	}
+	stopInterrupt := func() bool { return true }
 	dialer := websocket.Dialer{
-		Proxy:             http.ProxyFromEnvironment,
-		NetDialContext:    c.NetDial,
+		Proxy: http.ProxyFromEnvironment,
+		NetDialContext: func(dialCtx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := netDial(dialCtx, network, addr)
+			if err == nil {
+				stopInterrupt = context.AfterFunc(ctx, func() { _ = conn.Close() })
+			}
+			return conn, err
+		},
 		HandshakeTimeout:  c.HandshakeTimeout,
 		ReadBufferSize:    32 << 10,
 		EnableCompression: c.Compress,
 	}
 	conn, res, err := dialer.DialContext(ctx, c.URL, c.Header)
+	stopInterrupt()
 	if err != nil {
 		return nil, dialError(res, err)
 	}
@@ -102,7 +117,8 @@ func DialWS(ctx context.Context, c WSConfig) (*WS, error) {
 		stop:         make(chan struct{}),
 	}
 	// A deadline in the past wakes the reader and fails all later reads; net
-	// connections allow that from any goroutine.
+	// connections allow that from any goroutine. Not by closing, so that Close
+	// can still say goodbye.
 	w.stopInterrupt = context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	if c.PingEvery > 0 {
 		w.pinger.Go(func() { w.ping(c.PingEvery, c.IdlePing) })

@@ -22,7 +22,7 @@ type lifeline struct {
 	logger *slog.Logger
 	redact *strings.Replacer // takes the key out of texts
 
-	readerOnce, writerOnce, closingOnce, openOnce sync.Once
+	readerOnce, writerOnce, closingOnce sync.Once
 
 	reader  chan struct{} // closed when the reader has ended
 	writer  chan struct{} // closed when the writer has ended
