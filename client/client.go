@@ -108,8 +108,9 @@ type route struct {
 	y *symbolState
 }
 
-// call is a request whose answers are awaited. A subscribe's stays for the
-// connection's life: acks for symbols that appear later repeat its id.
+// call is a request whose answers are awaited. One about a stream stays for the
+// connection's life: further acks repeat its id, for symbols that appear later or
+// because the server grants symbol by symbol.
 type call struct {
 	op     wire.Op
 	stream *Stream    // of a subscribe or update, else nil
@@ -316,7 +317,12 @@ func (c *Client) release(s *Stream) {
 	c.mu.Lock()
 	_, known := c.streams[s]
 	delete(c.streams, s)
-	maps.DeleteFunc(c.calls, func(_ uint64, w *call) bool { return w.stream == s && w.op == wire.OpSubscribe })
+	maps.DeleteFunc(c.calls, func(_ uint64, w *call) bool {
+		if w.stream == s {
+			w.reply(ErrStreamClosed)
+		}
+		return w.stream == s
+	})
 	shared := c.unroute(s)
 	l := c.link
 	var requests []wire.Request

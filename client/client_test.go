@@ -543,6 +543,8 @@ func TestSetInterval(t *testing.T) {
 			if r.Op != wire.OpUpdate || r.Interval != time.Second {
 				t.Errorf("request %+v, want an update to 1s", r)
 			}
+			// A server may grant symbol by symbol.
+			send(t, a, &wire.Ack{ID: r.ID, Op: r.Op, Streams: []wire.Granted{{SID: 5, Channel: r.Channel, Symbol: "MSFT", Interval: "1s"}}})
 			send(t, a, &wire.Ack{ID: r.ID, Op: r.Op, Streams: []wire.Granted{{SID: 2, Channel: r.Channel, Symbol: "AAPL", Interval: "1s"}}})
 			a.send(t, `{"type":"delta","sid":2,"prev":1,"seq":5,"bid":"101"}`)
 		}()
@@ -552,7 +554,7 @@ func TestSetInterval(t *testing.T) {
 		if q := want[*Quote](t, s); q.SID != 2 || q.Bid.Price.String() != "101" {
 			t.Errorf("%+v", q)
 		}
-		if g := s.Granted(); len(g) != 1 || g[0].Interval != "1s" || g[0].SID != 2 {
+		if g := s.Granted(); len(g) != 2 || g[0].Interval != "1s" || g[0].SID != 2 {
 			t.Errorf("granted %+v", g)
 		}
 		go func() {
@@ -562,6 +564,11 @@ func TestSetInterval(t *testing.T) {
 		if err := s.SetInterval(t.Context(), time.Microsecond); !errors.Is(err, &wire.Error{Code: wire.CodeInvalidInterval}) {
 			t.Errorf("refused: %v", err)
 		}
+		go func() { <-a.requests; s.Close() }()
+		if err := s.SetInterval(t.Context(), 2*time.Second); !errors.Is(err, ErrStreamClosed) {
+			t.Errorf("closed meanwhile: %v", err)
+		}
+		<-a.requests // unsubscribe
 		go func() { <-a.requests; a.ws.Close() }()
 		if _, err := c.Ping(t.Context()); !errors.Is(err, ErrDisconnected) {
 			t.Errorf("ping on a connection that is lost: %v", err)

@@ -85,7 +85,7 @@ func (c *Client) routed(sid uint64, f func(route)) {
 func (c *Client) answered(id uint64, err error) {
 	c.mu.Lock()
 	w := c.calls[id]
-	if w != nil && w.answer != nil {
+	if w != nil && w.stream == nil {
 		delete(c.calls, id)
 	}
 	c.mu.Unlock()
