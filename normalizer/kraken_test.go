@@ -105,6 +105,19 @@ func TestKrakenInstrumentIsToldBeforeTheFirstSnapshotAndWhenItChanges(t *testing
 	r.want(r.decode(krakenSnapshot)[:1], "instrument BTC-USD @kraken 2/8 tick=0.10 lot=0.00000001")
 }
 
+func TestKrakenReferenceDataIsToldAgainAfterARefusedSnapshot(t *testing.T) {
+	told := "instrument BTC-USD @kraken 1/8 tick=0.1 lot=0.00000001"
+	for payload, cause := range map[string]Cause{
+		krakenSnapshot + "x": CauseSyntax,
+		strings.Replace(krakenSnapshot, "45286.4", "-1", 1): CauseBadNumber,
+	} {
+		r := newRig(t, "kraken")
+		r.decode(fmt.Sprintf(krakenPairs, "online"))
+		r.refuse(cause, payload)
+		r.want(r.decode(krakenSnapshot)[:1], told)
+	}
+}
+
 func TestKrakenPairStatus(t *testing.T) {
 	for status, want := range map[string]string{
 		"online": "", "limit_only": "", "cancel_only": "restricted", "post_only": "restricted",
@@ -225,6 +238,7 @@ func TestKrakenRefusals(t *testing.T) {
 		"side twice":          {book(`{"symbol":"BTC/USD","bids":[],"bids":[],"checksum":1}`), CauseBadValue, []string{gap}},
 		"checksum too large":  {book(`{"symbol":"BTC/USD","bids":[],"asks":[],"checksum":4294967296}`), CauseBadNumber, []string{gap}},
 		"bad time":            {book(`{"symbol":"BTC/USD","bids":[],"asks":[],"checksum":1,"timestamp":"yesterday"}`), CauseBadNumber, []string{gap}},
+		"first of two faults": {book(`{"symbol":"BTC/USD","bids":[{"qty":1},{"price":"x"}],"asks":[],"checksum":-1,"timestamp":"?"}`), CauseMissingField, []string{gap}},
 		"no symbol":           {book(`{"bids":[],"asks":[],"checksum":1}`), CauseMissingField, []string{all}},
 		"bad symbol":          {book(`{"symbol":"BTCUSD","bids":[],"asks":[],"checksum":1}`), CauseBadSymbol, []string{all}},
 		"unprintable symbol":  {book(`{"symbol":"B\u0007C/USD","bids":[],"asks":[],"checksum":1}`), CauseBadSymbol, []string{all}},
