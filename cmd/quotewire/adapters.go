@@ -72,7 +72,7 @@ func supervise(c feedConfig, logger *slog.Logger) (*feeds.Supervisor, error) {
 	if len(c.Channels) == 0 {
 		c.Channels = a.defaults
 	}
-	logger = logger.With("feed", c.Name)
+
 	connector, err := a.connect(c, logger)
 	if err != nil {
 		return nil, fmt.Errorf("feed %q: %w", c.Name, err)
