@@ -69,9 +69,8 @@ func (s *Shard) applyFeed(f *feedState, e *market.Event) {
 }
 
 // unstale returns a feed's books to what they were before it fell silent: the
-// connection speaks again, and over TCP nothing was skipped. What the event at
-// hand is about is emitted with it, so that a book is not shown to be withdrawn
-// at once.
+// connection speaks again, and over TCP nothing was skipped. Only the book whose
+// gap is the first word is not shown first to be withdrawn at once.
 func (s *Shard) unstale(f *feedState, e *market.Event) {
 	if e.Kind == market.KindDown || e.Kind == market.KindUp || e.Kind == market.KindStale {
 		f.stale = f.stale && e.Kind == market.KindStale
@@ -92,15 +91,12 @@ func (s *Shard) unstale(f *feedState, e *market.Event) {
 }
 
 // eachBook calls fn for all books of a feed, then emits what it changed,
-// instrument by instrument in the order of their numbers. The instrument that the
-// event is about is not emitted: it has more to come.
+// instrument by instrument in the order of their numbers.
 func (s *Shard) eachBook(f *feedState, e *market.Event, fn func(*book)) {
 	for i, b := range f.books {
 		fn(b)
 		if i+1 == len(f.books) || f.books[i+1].in != b.in {
-			if b.stats.Instrument != e.Instrument || e.Kind == market.KindHeartbeat {
-				s.emit(b.in, e)
-			}
+			s.emit(b.in, e)
 		}
 	}
 }
