@@ -30,6 +30,9 @@ func (u Uint128) Div(d uint64) (int64, bool) {
 		return 0, false
 	}
 	q, r := bits.Div64(u.Hi, u.Lo, d)
+	if q > 1<<63-1 {
+		return 0, false // before rounding: the largest of all would wrap to 0
+	}
 	if r >= d-r {
 		q++
 	}
