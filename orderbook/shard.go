@@ -101,6 +101,9 @@ func (s *Shard) apply(e *market.Event) {
 		s.applyFeed(f, e)
 		return
 	}
+	if e.Kind == market.KindHeartbeat {
+		return // ends no message either
+	}
 	in := s.instrument(e.Instrument)
 	if e.Venue == 0 {
 		s.applyInstrument(f, in, e)
