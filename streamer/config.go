@@ -82,6 +82,8 @@ func (c Config) withDefaults() Config {
 	defTime(&c.Heartbeat, 5*time.Second)
 	defTime(&c.Linger, 30*time.Second)
 	defTime(&c.ReadTimeout, 2*time.Minute)
+	// A log must hold what one catches up with while the next comes.
+	c.LogFrames, c.StateFrames = max(c.LogFrames, 4), max(c.StateFrames, 2)
 	if c.Server == "" {
 		c.Server = "quotewire"
 	}

@@ -30,14 +30,28 @@ func (s *bookSide) reset() {
 	s.levels, s.splits, s.ends = s.levels[:0], s.splits[:0], s.ends[:0]
 }
 
-func (s *bookSide) rescale(from, to market.Scale) {
+// rescale converts to a finer scale, false if something does not fit: a level
+// that was sent may have been the reason why a finer scale was impossible until
+// it went.
+func (s *bookSide) rescale(from, to market.Scale) bool {
+	var bad error
 	for i := range s.levels {
-		s.levels[i].Price, _ = market.Rescale(s.levels[i].Price, from.Price, to.Price)
-		s.levels[i].Size, _ = market.Rescale(s.levels[i].Size, from.Size, to.Size)
+		rescale(&s.levels[i].Price, from.Price, to.Price, &bad)
+		rescale(&s.levels[i].Size, from.Size, to.Size, &bad)
 	}
 	for i := range s.splits {
-		s.splits[i].Size, _ = market.Rescale(s.splits[i].Size, from.Size, to.Size)
+		rescale(&s.splits[i].Size, from.Size, to.Size, &bad)
 	}
+	return bad == nil
+}
+
+// rescale converts a number and keeps the first error.
+func rescale[T ~int64](n *T, from, to market.Decimals, bad *error) {
+	m, err := market.Rescale(*n, from, to)
+	if err != nil && *bad == nil {
+		*bad = err
+	}
+	*n = m
 }
 
 // bookContent shows price levels: of all live venues together, or of one.
@@ -91,12 +105,11 @@ func (c *bookContent) read(v *orderbook.View) {
 		return
 	}
 	if !w.HasBook {
-		bid, ask := w.Best()
-		if bid.Size > 0 {
-			c.nextBids.levels = append(c.nextBids.levels, wire.Level(bid))
+		if t := &w.Top; t.BidSize > 0 {
+			c.nextBids.levels = append(c.nextBids.levels, wire.Level{Price: t.Bid, Size: t.BidSize})
 		}
-		if ask.Size > 0 {
-			c.nextAsks.levels = append(c.nextAsks.levels, wire.Level(ask))
+		if t := &w.Top; t.AskSize > 0 {
+			c.nextAsks.levels = append(c.nextAsks.levels, wire.Level{Price: t.Ask, Size: t.AskSize})
 		}
 		return
 	}
@@ -137,12 +150,13 @@ func (c *bookContent) swap() {
 	c.state = c.nextState
 }
 
+func (c *bookContent) rescale(to market.Scale) bool {
+	bids, asks := c.bids.rescale(c.scale, to), c.asks.rescale(c.scale, to)
+	c.scale = to
+	return bids && asks
+}
+
 func (c *bookContent) delta(dst []byte, v *orderbook.View) ([]byte, bool) {
-	if c.scale != v.Scale {
-		c.bids.rescale(c.scale, v.Scale)
-		c.asks.rescale(c.scale, v.Scale)
-		c.scale = v.Scale
-	}
 	c.read(v)
 	dst, bids := c.appendChanges(dst, "bids", market.SideBid, &c.bids, &c.nextBids)
 	dst, asks := c.appendChanges(dst, "asks", market.SideAsk, &c.asks, &c.nextAsks)

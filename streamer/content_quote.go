@@ -38,22 +38,16 @@ func (r *priceRange) add(p market.Price) {
 	r.low, r.high = min(r.low, p), max(r.high, p)
 }
 
-func (r *priceRange) rescale(from, to market.Scale) {
-	r.low, _ = market.Rescale(r.low, from.Price, to.Price)
-	r.high, _ = market.Rescale(r.high, from.Price, to.Price)
+func (r *priceRange) rescale(from, to market.Scale, bad *error) {
+	rescale(&r.low, from.Price, to.Price, bad)
+	rescale(&r.high, from.Price, to.Price, bad)
 }
 
 // beyond reports whether it holds a price other than p.
 func (r *priceRange) beyond(p market.Price) bool { return r.ok && (r.low != p || r.high != p) }
 
-func (r *priceRange) append(dst []byte, name string, first bool, d market.Decimals) []byte {
-	if first {
-		dst = append(dst, '"')
-		dst = append(dst, name...)
-		dst = append(dst, `":["`...)
-	} else {
-		dst = append(wire.AppendField(dst, name, "["), '"')
-	}
+func (r *priceRange) append(dst []byte, name string, d market.Decimals) []byte {
+	dst = append(wire.AppendField(dst, name, "["), '"')
 	dst = market.AppendNumber(dst, r.low, d)
 	dst = append(dst, '"', ',', '"')
 	dst = market.AppendNumber(dst, r.high, d)
@@ -72,7 +66,6 @@ func (c *quoteContent) note(v *orderbook.View, _ *orderbook.Update) {
 	if c.key.interval == 0 {
 		return
 	}
-	c.rescale(v.Scale)
 	bid, ask := orderbook.Level{Price: v.Quote.Bid, Size: v.Quote.BidSize}, orderbook.Level{Price: v.Quote.Ask, Size: v.Quote.AskSize}
 	if c.key.venue != market.Consolidated {
 		bid, ask = orderbook.Level{}, orderbook.Level{}
@@ -88,25 +81,24 @@ func (c *quoteContent) note(v *orderbook.View, _ *orderbook.Update) {
 	}
 }
 
-func (c *quoteContent) rescale(to market.Scale) {
-	if c.scale == to {
-		return
-	}
+func (c *quoteContent) rescale(to market.Scale) bool {
+	var bad error
 	from := c.scale
 	c.scale = to
-	c.bid.rescale(from, to)
-	c.ask.rescale(from, to)
+	c.bid.rescale(from, to, &bad)
+	c.ask.rescale(from, to, &bad)
 	q := &c.sent.Quote
-	q.Bid, _ = market.Rescale(q.Bid, from.Price, to.Price)
-	q.Ask, _ = market.Rescale(q.Ask, from.Price, to.Price)
+	rescale(&q.Bid, from.Price, to.Price, &bad)
+	rescale(&q.Ask, from.Price, to.Price, &bad)
 	for _, s := range [4]*market.Size{&q.BidSize, &q.AskSize, &q.BidTotal, &q.AskTotal} {
-		*s, _ = market.Rescale(*s, from.Size, to.Size)
+		rescale(s, from.Size, to.Size, &bad)
 	}
 	for _, vs := range [2][]orderbook.VenueSize{q.BidVenues, q.AskVenues} {
 		for i := range vs {
-			vs[i].Size, _ = market.Rescale(vs[i].Size, from.Size, to.Size)
+			rescale(&vs[i].Size, from.Size, to.Size, &bad)
 		}
 	}
+	return bad == nil
 }
 
 // read fills next from the view.
@@ -151,7 +143,6 @@ func (c *quoteContent) load(v *orderbook.View) {
 }
 
 func (c *quoteContent) delta(dst []byte, v *orderbook.View) ([]byte, bool) {
-	c.rescale(v.Scale)
 	c.read(v)
 	was, is := &c.sent, &c.next
 	start := len(dst)
@@ -175,14 +166,14 @@ func (c *quoteContent) delta(dst []byte, v *orderbook.View) ([]byte, bool) {
 	changed := len(dst) > start
 	if c.bid.beyond(is.Bid) || c.ask.beyond(is.Ask) {
 		dst = wire.AppendField(dst, "merged", "{")
-		first := true
+		start := len(dst)
 		if c.bid.ok {
-			dst = c.bid.append(dst, "bid", first, c.scale.Price)
-			first = false
+			dst = c.bid.append(dst, "bid", c.scale.Price)
 		}
 		if c.ask.ok {
-			dst = c.ask.append(dst, "ask", first, c.scale.Price)
+			dst = c.ask.append(dst, "ask", c.scale.Price)
 		}
+		dst = dropComma(dst, start)
 		dst = append(dst, '}')
 		changed = true
 	}

@@ -1,6 +1,8 @@
 package streamer
 
 import (
+	"math/bits"
+
 	"github.com/quotewire/quotewire/market"
 	"github.com/quotewire/quotewire/orderbook"
 	"github.com/quotewire/quotewire/streamer/wire"
@@ -12,7 +14,12 @@ type tickerContent struct {
 	scale     market.Scale
 	sent      orderbook.Ticker
 	conflated bool
-	last      priceRange // since the last message, for conflated streams
+
+	// What happened since the last message, for conflated streams.
+	notes int              // updates taken note of
+	seen  orderbook.Ticker // as of the last of them
+	last  priceRange
+	sum   orderbook.Ticker // Volume, Notional and Trades of that time
 }
 
 func (c *tickerContent) concerns(u *orderbook.Update) bool {
@@ -23,7 +30,7 @@ func (c *tickerContent) note(v *orderbook.View, u *orderbook.Update) {
 	if !c.conflated {
 		return
 	}
-	c.rescale(v.Scale)
+	c.notes++
 	for i := range u.Trades {
 		// Only prints that may set the last price draw the wick.
 		e := market.Event{Flags: u.Trades[i].Flags, NumConditions: u.Trades[i].NumConditions, Conditions: u.Trades[i].Conditions}
@@ -31,49 +38,91 @@ func (c *tickerContent) note(v *orderbook.View, u *orderbook.Update) {
 			c.last.add(u.Trades[i].Price)
 		}
 	}
+	is, was := &v.Ticker, &c.seen
+	if is.Trades < was.Trades || is.Volume < was.Volume || is.PrevClose != was.PrevClose || is.HasPrevClose != was.HasPrevClose {
+		was = &orderbook.Ticker{} // another day: its totals began at nothing
+	}
+	c.sum.Trades += is.Trades - was.Trades
+	if d := is.Volume - was.Volume; c.sum.Volume+d >= c.sum.Volume {
+		c.sum.Volume += d
+		lo, borrow := bits.Sub64(is.Notional.Lo, was.Notional.Lo, 0)
+		hi, _ := bits.Sub64(is.Notional.Hi, was.Notional.Hi, borrow)
+		var carry uint64
+		c.sum.Notional.Lo, carry = bits.Add64(c.sum.Notional.Lo, lo, 0)
+		c.sum.Notional.Hi, _ = bits.Add64(c.sum.Notional.Hi, hi, carry)
+	}
+	c.seen = *is
 }
 
-func (c *tickerContent) rescale(to market.Scale) {
-	if c.scale == to {
-		return
-	}
+func (c *tickerContent) rescale(to market.Scale) bool {
+	var bad error
 	from := c.scale
 	c.scale = to
-	c.last.rescale(from, to)
-	t := &c.sent
-	for _, p := range [5]*market.Price{&t.Last, &t.Open, &t.High, &t.Low, &t.PrevClose} {
-		*p, _ = market.Rescale(*p, from.Price, to.Price)
+	c.last.rescale(from, to, &bad)
+	ok := true
+	for _, t := range [3]*orderbook.Ticker{&c.sent, &c.seen, &c.sum} {
+		for _, p := range [5]*market.Price{&t.Last, &t.Open, &t.High, &t.Low, &t.PrevClose} {
+			rescale(p, from.Price, to.Price, &bad)
+		}
+		rescale(&t.LastSize, from.Size, to.Size, &bad)
+		rescale(&t.Volume, from.Size, to.Size, &bad)
+		for _, d := range [2]market.Decimals{to.Price - from.Price, to.Size - from.Size} {
+			var fits bool
+			t.Notional, fits = t.Notional.MulPow10(d)
+			ok = ok && fits
+		}
 	}
-	t.LastSize, _ = market.Rescale(t.LastSize, from.Size, to.Size)
-	t.Volume, _ = market.Rescale(t.Volume, from.Size, to.Size)
-	t.Notional, _ = t.Notional.MulPow10(to.Price - from.Price)
-	t.Notional, _ = t.Notional.MulPow10(to.Size - from.Size)
+	return ok && bad == nil
 }
 
 func (c *tickerContent) load(v *orderbook.View) {
-	c.scale, c.sent, c.last = v.Scale, v.Ticker, priceRange{}
+	c.scale, c.sent = v.Scale, v.Ticker
+	c.forget()
+}
+
+// forget begins the time that the next message stands for.
+func (c *tickerContent) forget() {
+	c.notes, c.seen, c.last, c.sum = 0, c.sent, priceRange{}, orderbook.Ticker{}
 }
 
 func (c *tickerContent) delta(dst []byte, v *orderbook.View) ([]byte, bool) {
-	c.rescale(v.Scale)
 	was, is := &c.sent, &v.Ticker
 	start := len(dst)
 	dst = c.fields(dst, is, was, false)
-	changed := len(dst) > start
-	if c.last.ok && c.conflated && changed {
-		dst = wire.AppendField(dst, "merged", "{")
-		dst = c.last.append(dst, "last", true, c.scale.Price)
-		// Within one day the totals only grow; over its end there is no
-		// difference to tell.
-		if is.Trades > was.Trades && is.Volume > was.Volume {
-			dst = wire.AppendNumber(dst, "volume", is.Volume-was.Volume, c.scale.Size)
-			dst = wire.AppendUint(dst, "trades", is.Trades-was.Trades)
-		}
-		dst = append(dst, '}')
+	wick := c.last.beyond(is.Last)
+	changed := len(dst) > start || wick
+	if changed && (wick || c.notes > 1) {
+		dst = c.appendMerged(dst)
 	}
-	c.last = priceRange{}
 	c.sent = *is
+	c.forget()
 	return dst, changed
+}
+
+// appendMerged tells what happened in the time that the message stands for.
+func (c *tickerContent) appendMerged(dst []byte) []byte {
+	mark := len(dst)
+	dst = wire.AppendField(dst, "merged", "{")
+	start := len(dst)
+	if c.last.ok {
+		dst = c.last.append(dst, "last", c.scale.Price)
+	}
+	if c.sum.Trades > 0 {
+		dst = wire.AppendNumber(dst, "volume", c.sum.Volume, c.scale.Size)
+		dst = wire.AppendUint(dst, "trades", c.sum.Trades)
+		if p, dec, ok := c.sum.VWAP(c.scale); ok {
+			dst = wire.AppendNumber(dst, "vwap", p, dec)
+		}
+	}
+	if len(dst) == start {
+		return dst[:mark]
+	}
+	return append(dropComma(dst, start), '}')
+}
+
+// dropComma removes the comma that every field begins with from an object's first.
+func dropComma(dst []byte, start int) []byte {
+	return append(dst[:start], dst[start+1:]...)
 }
 
 func (c *tickerContent) snapshot(dst []byte) []byte {
@@ -104,11 +153,16 @@ func (c *tickerContent) fields(dst []byte, is, was *orderbook.Ticker, all bool) 
 		}
 	}
 	price("last", is.Last, is.HasLast, was.Last, was.HasLast)
-	if is.HasLast && (all || !was.HasLast || is.LastSize != was.LastSize) {
-		dst = wire.AppendNumber(dst, "last_size", is.LastSize, c.scale.Size)
-	}
-	if is.HasLast && (all || !was.HasLast || is.LastVenue != was.LastVenue) {
-		dst = wire.AppendWord(dst, "last_venue", c.lane.venueName(is.LastVenue))
+	switch {
+	case is.HasLast:
+		if all || !was.HasLast || is.LastSize != was.LastSize {
+			dst = wire.AppendNumber(dst, "last_size", is.LastSize, c.scale.Size)
+		}
+		if all || !was.HasLast || is.LastVenue != was.LastVenue {
+			dst = wire.AppendWord(dst, "last_venue", c.lane.venueName(is.LastVenue))
+		}
+	case was.HasLast && !all:
+		dst = wire.AppendNull(wire.AppendNull(dst, "last_size"), "last_venue")
 	}
 	price("open", is.Open, is.HasOpen, was.Open, was.HasOpen)
 	price("high", is.High, is.HasOpen, was.High, was.HasOpen)

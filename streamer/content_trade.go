@@ -12,7 +12,8 @@ type tradeContent struct {
 	venue   market.VenueID
 	lane    *lane
 	pending []byte // events not sent yet, comma-separated
-	last    []byte // the latest event
+	latest  int    // where the last of pending begins
+	last    []byte // the latest event that was sent
 }
 
 func (c *tradeContent) concerns(u *orderbook.Update) bool {
@@ -39,9 +40,8 @@ func (c *tradeContent) note(_ *orderbook.View, u *orderbook.Update) {
 		if len(c.pending) > 0 {
 			c.pending = append(c.pending, ',')
 		}
-		start := len(c.pending)
+		c.latest = len(c.pending)
 		c.pending = c.appendEvent(c.pending, t, u.Scale)
-		c.last = append(c.last[:0], c.pending[start:]...)
 	}
 }
 
@@ -77,12 +77,16 @@ func (c *tradeContent) appendEvent(dst []byte, t *orderbook.Trade, scale market.
 	return append(dst, '}')
 }
 
+// rescale has nothing to do: events are kept as text.
+func (c *tradeContent) rescale(market.Scale) bool { return true }
+
 func (c *tradeContent) delta(dst []byte, _ *orderbook.View) ([]byte, bool) {
 	if len(c.pending) == 0 {
 		return dst, false
 	}
 	dst = wire.AppendField(dst, "events", "[")
 	dst = append(dst, c.pending...)
+	c.last = append(c.last[:0], c.pending[c.latest:]...)
 	c.pending = c.pending[:0]
 	if cap(c.pending) > 1<<16 {
 		c.pending = nil

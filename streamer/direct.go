@@ -29,7 +29,7 @@ func NewDirect(cfg Config, w io.Writer) *Direct {
 	cfg.Lanes = 1
 	cfg.Now = func() int64 { return d.now }
 	d.hub = NewHub(cfg)
-	d.hub.direct = true
+	d.hub.inline, d.hub.awaits = true, true
 	d.session = newSession(d.hub, "direct", "")
 	d.hub.sessions[d.session] = struct{}{}
 	return d
@@ -90,21 +90,19 @@ func (d *Direct) Err() error { return d.err }
 // drain writes the messages that have not been written yet.
 func (d *Direct) drain() {
 	for d.err == nil {
-		messages, dirty, _ := d.session.take()
-		if len(messages) == 0 && len(dirty) == 0 {
+		w := d.session.take()
+		if len(w.messages) == 0 && len(w.dirty) == 0 {
 			return
 		}
-		for _, m := range messages {
+		for _, m := range w.messages {
 			d.note(d.out.add(m))
 		}
-		for _, u := range dirty {
+		for _, u := range w.dirty {
 			d.note(d.session.collect(u, &d.out))
 		}
 		d.hub.lanes[0].deliver(d.now)
-		select {
-		case <-d.session.done:
+		if d.session.over() {
 			d.note(errors.New("session ended: " + d.session.endReason))
-		default:
 		}
 	}
 }

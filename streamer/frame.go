@@ -7,6 +7,7 @@ import "sync/atomic"
 type frame struct {
 	index     uint64 // its place in the topic's log
 	prev, seq uint64 // the positions it leads from and to
+	epoch     uint64 // of seq
 	snapshot  bool   // a complete state: it may be applied whatever came before
 	data      []byte // one JSON object
 }
@@ -22,6 +23,9 @@ type frameLog struct {
 func newFrameLog(n int) *frameLog { return &frameLog{slots: make([]atomic.Pointer[frame], n)} }
 
 // append adds a frame. Only the owning lane calls it.
+//
+// A reader may see a slot's new frame before the new head: what it looked for
+// there has fallen off a moment early, which it learns by the index.
 func (l *frameLog) append(f *frame) {
 	f.index = l.head.Load()
 	l.slots[f.index%uint64(len(l.slots))].Store(f)
@@ -58,14 +62,15 @@ func (l *frameLog) oldest() uint64 {
 }
 
 // find returns the index of the frame that leads on from seq, false if there is
-// none. Only the owning lane calls it.
+// none. It does not look past a snapshot: what is before it is of another epoch,
+// or cannot be joined to what is after. Only the owning lane calls it.
 func (l *frameLog) find(seq uint64) (uint64, bool) {
 	for i := l.head.Load(); i > l.oldest(); i-- {
 		f := l.get(i - 1)
-		if f == nil {
+		if f == nil || f.snapshot {
 			break
 		}
-		if f.prev == seq && !f.snapshot {
+		if f.prev == seq {
 			return f.index, true
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/quotewire/quotewire/market"
 	"github.com/quotewire/quotewire/streamer/wire"
@@ -90,6 +91,10 @@ func (h *Hub) serveSnapshot(w http.ResponseWriter, r *http.Request) {
 			replyError(w, http.StatusNotFound, wire.CodeBadRequest, "no such venue; /v1/symbols lists them")
 			return
 		}
+		if key.venue != market.Consolidated && channel == wire.ChannelTicker {
+			replyError(w, http.StatusBadRequest, wire.CodeBadRequest, tickerVenue)
+			return
+		}
 	}
 	if channel == wire.ChannelBook {
 		key.depth, key.checksum, key.venues = wire.DefaultDepth, true, key.venue == market.Consolidated && r.URL.Query().Get("venues") == "true"
@@ -102,14 +107,9 @@ func (h *Hub) serveSnapshot(w http.ResponseWriter, r *http.Request) {
 			key.depth = n
 		}
 	}
-	var body []byte
-	var tag string
+	var f *frame
 	l := h.lane(id)
-	err := h.call(l, func(now int64) {
-		t := l.newTopic(key, now)
-		body = t.encodeSnapshot(now)
-		tag = fmt.Sprintf(`"%s-%d"`, t.epoch, t.seq)
-	})
+	err := h.call(l, func(now int64) { f = l.newTopic(key, now).encodeSnapshot(now) })
 	if err != nil {
 		status := http.StatusInternalServerError
 		if errors.Is(err, ErrStopped) {
@@ -118,14 +118,28 @@ func (h *Hub) serveSnapshot(w http.ResponseWriter, r *http.Request) {
 		replyError(w, status, wire.CodeServerShutdown, err.Error())
 		return
 	}
+	tag := fmt.Sprintf(`"%x-%d"`, f.epoch, f.seq)
 	w.Header().Set("ETag", tag)
 	w.Header().Set("Cache-Control", "no-cache")
-	if r.Header.Get("If-None-Match") == tag {
+	if sameTag(r.Header.Values("If-None-Match"), tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(append(body, '\n'))
+	_, _ = w.Write(append(f.data, '\n'))
+}
+
+// sameTag reports whether an If-None-Match names the tag (RFC 9110, section
+// 13.1.2: by weak comparison).
+func sameTag(lines []string, tag string) bool {
+	for _, line := range lines {
+		for part := range strings.SplitSeq(line, ",") {
+			if part = strings.TrimSpace(part); part == "*" || strings.TrimPrefix(part, "W/") == tag {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func replyJSON(w http.ResponseWriter, v any) {
@@ -140,7 +154,7 @@ func replyJSON(w http.ResponseWriter, v any) {
 }
 
 func replyError(w http.ResponseWriter, status int, code, message string) {
-	b, err := wire.Marshal(&wire.Error{Code: code, Message: message})
+	b, err := wire.Append(nil, &wire.Error{Code: code, Message: message})
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

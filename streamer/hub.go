@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,7 +33,8 @@ type Hub struct {
 	heard   chan struct{} // an instrument was heard of for the first time
 	known   market.InstrumentID
 	stopped chan struct{} // closed when Run has ended
-	direct  bool          // no goroutines: calls run at once
+	inline  bool          // no goroutines: calls of lanes run at once
+	awaits  bool          // symbols that are not known are waited for
 }
 
 // ErrStopped is returned by calls to a hub whose Run has ended.
@@ -63,54 +66,61 @@ func (h *Hub) Sink(i int) orderbook.Sink {
 }
 
 // Run runs the lanes until ctx ends, and returns its error. Sessions that are
-// still served then are ended.
+// still served then are ended and waited for, which takes a few seconds at most.
 func (h *Hub) Run(ctx context.Context) error {
-	defer close(h.stopped)
-	g, ctx := errgroup.WithContext(ctx)
+	lanes, ctx := errgroup.WithContext(ctx)
 	for _, l := range h.lanes {
-		g.Go(func() error { return l.run(ctx) })
+		lanes.Go(func() error { return l.run(ctx) })
 	}
-	g.Go(func() error {
+	var listener sync.WaitGroup
+	listener.Go(func() {
 		for {
 			select {
 			case <-h.heard:
 				h.takeIn()
-			case <-ctx.Done():
-				return ctx.Err()
+			case <-h.stopped:
+				return
 			}
 		}
 	})
-	err := g.Wait()
-	h.mu.Lock()
-	h.closing = true
-	for s := range h.sessions {
-		s.end("stopped")
-	}
-	h.mu.Unlock()
+	err := lanes.Wait()
+	// Who waits for a lane gives up, so that nothing below can.
+	close(h.stopped)
+	listener.Wait()
+	h.endAll()
+	h.active.Wait()
 	return err
 }
 
-// Shutdown tells every client that the server stops, when to come back, and ends
-// the sessions. It waits until they have ended, or ctx has. Run must still be
-// running.
-func (h *Hub) Shutdown(ctx context.Context) error {
+// endAll ends all sessions, and no more begin.
+func (h *Hub) endAll() []*session {
 	h.mu.Lock()
 	h.closing = true
-	for s := range h.sessions {
+	sessions := slices.Collect(maps.Keys(h.sessions))
+	h.mu.Unlock()
+	for _, s := range sessions {
 		s.end(reasonShutdown)
 	}
-	h.mu.Unlock()
-	done := make(chan struct{})
-	go func() {
-		h.active.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
+	return sessions
+}
+
+// Shutdown tells every client that the server stops, when to come back, and ends
+// the sessions. It waits until they have ended; when ctx ends before, it cuts
+// those that are left and returns its error. Run must still be running.
+func (h *Hub) Shutdown(ctx context.Context) error {
+	sessions := h.endAll()
+	cut := context.AfterFunc(ctx, func() {
+		for _, s := range sessions {
+			if c := s.connection(); c != nil {
+				_ = c.net.Close()
+			}
+		}
+	})
+	h.active.Wait()
+	if !cut() {
 		return ctx.Err()
 	}
+	return nil
 }
 
 // register takes in a session; false if the hub is full or stopping.
@@ -136,6 +146,7 @@ func (h *Hub) unregister(s *session) {
 	h.mu.Unlock()
 	h.metrics.connections.Dec()
 	h.metrics.closed.WithLabelValues(s.endReason).Inc()
+	h.cfg.Logger.Debug("session ended", "session", s.id, "remote", s.remote, "reason", s.endReason)
 	h.active.Done()
 }
 
@@ -156,10 +167,7 @@ func (h *Hub) takeIn() {
 	}
 	h.known = fresh[len(fresh)-1].ID
 	h.mu.Lock()
-	sessions := make([]*session, 0, len(h.sessions))
-	for s := range h.sessions {
-		sessions = append(sessions, s)
-	}
+	sessions := slices.Collect(maps.Keys(h.sessions))
 	h.mu.Unlock()
 	for _, s := range sessions {
 		s.takeIn(fresh)
@@ -170,7 +178,7 @@ func (h *Hub) lane(id market.InstrumentID) *lane { return h.lanes[int(id)%len(h.
 
 // call runs fn in the lane's goroutine and waits for it.
 func (h *Hub) call(l *lane, fn func(now int64)) error {
-	if h.direct {
+	if h.inline {
 		fn(h.cfg.Now())
 		return nil
 	}

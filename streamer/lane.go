@@ -2,6 +2,7 @@ package streamer
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ type laneInstrument struct {
 	view   orderbook.View
 	topics []*topic
 	heard  bool // an update has come
+	broken bool // an update was missing, and the one that repairs it has not come
 }
 
 // mailbox is how sessions reach a lane: calls, and subscriptions that need a
@@ -144,7 +146,7 @@ func (l *lane) tick(now int64) {
 	}
 	l.swept = now
 	for key, t := range l.topics {
-		if t.idle != 0 && now-t.idle >= linger {
+		if !t.wanted(now, linger) {
 			l.drop(key, t)
 		}
 	}
@@ -157,12 +159,7 @@ func (l *lane) drop(key topicKey, t *topic) {
 		l.schedule.remove(t)
 	}
 	in := l.instrument(key.instrument)
-	for i, x := range in.topics {
-		if x == t {
-			in.topics = append(in.topics[:i], in.topics[i+1:]...)
-			break
-		}
-	}
+	in.topics = slices.DeleteFunc(in.topics, func(x *topic) bool { return x == t })
 }
 
 // update brings the instrument's replica and topics forward.
@@ -174,10 +171,14 @@ func (l *lane) update(u *orderbook.Update, now int64) {
 	if err := v.Apply(u); err != nil {
 		// The sinks' contract rules this out: what repairs gaps sits upstream.
 		l.hub.metrics.gaps.Inc()
-		l.hub.cfg.Logger.Error("update does not follow", "symbol", l.hub.cfg.Directory.Symbol(u.Instrument), "err", err)
+		if !in.broken {
+			in.broken = true
+			l.hub.cfg.Logger.Error("update does not follow", "symbol", l.hub.cfg.Directory.Symbol(u.Instrument), "err", err)
+		}
 		return
 	}
-	if v.Epoch == epoch && v.Seq == seq && u.Changed&orderbook.ChangedSnapshot == 0 {
+	in.broken = false
+	if v.Epoch == epoch && v.Seq == seq {
 		return // seen before
 	}
 	if !in.heard {
@@ -209,15 +210,16 @@ func (l *lane) instrument(id market.InstrumentID) *laneInstrument {
 	return in
 }
 
-// open returns the topic with the key, making it if there is none.
+// open returns the topic with the key, making it if there is none. It counts as
+// held until the caller has taken one from held.
 func (l *lane) open(key topicKey, now int64) *topic {
 	if t, ok := l.topics[key]; ok {
+		t.held++
 		return t
 	}
 	t := l.newTopic(key, now)
 	t.sid = l.hub.sids.Add(1)
-	// Until somebody attaches it counts as left.
-	t.idle = now
+	t.held, t.idle = 1, now
 	l.topics[key] = t
 	l.hub.metrics.topics.Inc()
 	in := l.instrument(key.instrument)

@@ -1,6 +1,10 @@
 package streamer
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/quotewire/quotewire/streamer/wire"
+)
 
 // metrics are the hub's counters and gauges. Names begin with
 // quotewire_streamer_.
@@ -12,8 +16,8 @@ type metrics struct {
 	topics        prometheus.Gauge
 	updates       prometheus.Counter
 	gaps          prometheus.Counter
-	frames        *prometheus.CounterVec // by channel
-	folded        *prometheus.CounterVec // by channel
+	frames        [wire.NumChannels]prometheus.Counter
+	folded        [wire.NumChannels]prometheus.Counter
 	snapshots     prometheus.Counter
 	delivered     prometheus.Counter
 	writes        prometheus.Counter
@@ -43,6 +47,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		reg.MustRegister(g)
 		return g
 	}
+	// Looked up once: a label costs more than the count.
+	byChannel := func(name, help string) (out [wire.NumChannels]prometheus.Counter) {
+		v := vec(name, "channel", help)
+		for c := range served {
+			out[c] = v.WithLabelValues(c.String())
+		}
+		return out
+	}
 	return &metrics{
 		connections:   gauge("connections", "Clients connected."),
 		accepted:      counter("connections_accepted_total", "Clients accepted."),
@@ -51,8 +63,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		topics:        gauge("topics", "Streams that have, or lately had, a subscriber."),
 		updates:       counter("updates_total", "Updates of instruments taken in."),
 		gaps:          counter("update_gaps_total", "Updates that did not follow what was held."),
-		frames:        vec("frames_encoded_total", "channel", "Messages encoded; each once, however many read it."),
-		folded:        vec("changes_total", "channel", "Changes that the encoded messages stand for: changes per frame is the conflation ratio."),
+		frames:        byChannel("frames_encoded_total", "Messages encoded; each once, however many read it."),
+		folded:        byChannel("changes_total", "Changes that the encoded messages stand for: changes per frame is the conflation ratio."),
 		snapshots:     counter("snapshots_encoded_total", "Snapshots encoded."),
 		delivered:     counter("messages_delivered_total", "Messages put into a client's socket."),
 		writes:        counter("writes_total", "Writes to clients' sockets."),

@@ -3,8 +3,10 @@ package streamer
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/quotewire/quotewire/market"
 	"github.com/quotewire/quotewire/streamer/wire"
@@ -70,6 +72,8 @@ func refusal(req *wire.Request, code, format string, args ...any) *wire.Error {
 	return &wire.Error{ID: req.ID, Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
+const tickerVenue = "ticker is over all venues; leave venue out"
+
 // unserved are fields of the protocol that this server has no answer to. They
 // are refused, not ignored: who asks for a bound must not believe to have one.
 var unserved = []struct {
@@ -105,7 +109,7 @@ func (s *session) check(req *wire.Request) (market.VenueID, *wire.Error) {
 		return 0, refusal(req, wire.CodeBadRequest, "venue %q is not known here; /v1/symbols lists each symbol's venues", req.Venue)
 	}
 	if venue != market.Consolidated && req.Channel == wire.ChannelTicker {
-		return 0, refusal(req, wire.CodeBadRequest, "ticker is over all venues; leave venue out")
+		return 0, refusal(req, wire.CodeBadRequest, tickerVenue)
 	}
 	return venue, nil
 }
@@ -119,11 +123,10 @@ func (s *session) subscribe(req *wire.Request) *wire.Error {
 	}
 	dir := s.hub.cfg.Directory
 	var ids []market.InstrumentID
-	var unknown []string
-	var follows []follow
+	var unknown, patterns []string
 	for _, symbol := range req.Symbols {
-		if wire.IsPattern(symbol) || s.hub.direct {
-			follows = append(follows, follow{symbol, *req})
+		if wire.IsPattern(symbol) || s.hub.awaits {
+			patterns = append(patterns, symbol)
 			continue
 		}
 		if id, ok := dir.Lookup(symbol); ok {
@@ -137,23 +140,28 @@ func (s *session) subscribe(req *wire.Request) *wire.Error {
 	if s.ended {
 		return nil
 	}
-	if len(follows) > 0 {
-		if len(s.follows)+len(follows) > maxFollows {
-			return refusal(req, wire.CodeTooManySubscriptions, "at most %d patterns a connection", maxFollows)
-		}
+	follows := s.newFollows(req, patterns)
+	if len(s.follows)+len(follows) > maxFollows && !s.hub.awaits {
+		return refusal(req, wire.CodeTooManySubscriptions, "at most %d patterns a connection", maxFollows)
+	}
+	if len(patterns) > 0 {
 		for _, in := range dir.Instruments(0) {
-			for _, f := range follows {
-				if wire.Match(f.pattern, in.Symbol) {
-					ids = append(ids, in.ID)
-					break
-				}
+			if matchesAny(patterns, in.Symbol) {
+				ids = append(ids, in.ID)
 			}
 		}
+		// A symbol may be named and matched.
+		slices.Sort(ids)
+		ids = slices.Compact(ids)
 	}
-	if len(ids) == 0 && len(follows) == 0 {
+	if len(ids) == 0 && len(patterns) == 0 {
 		return &wire.Error{ID: req.ID, Code: wire.CodeUnknownSymbol, Message: "no such symbol; /v1/symbols lists them", Symbols: unknown}
 	}
-	if err := s.start(req, venue, ids); err != nil {
+	keys := make([]topicKey, len(ids))
+	for i, id := range ids {
+		keys[i] = s.key(req, venue, id)
+	}
+	if err := s.start(req, keys, true); err != nil {
 		return err
 	}
 	s.follows = append(s.follows, follows...)
@@ -167,65 +175,121 @@ func (s *session) subscribe(req *wire.Request) *wire.Error {
 // every symbol that appears.
 const maxFollows = 100
 
+// newFollows returns the patterns that are not followed yet on the request's
+// terms. Under control.
+func (s *session) newFollows(req *wire.Request, patterns []string) []follow {
+	terms := *req
+	terms.Symbols, terms.Resume = nil, nil
+	var out []follow
+	for _, p := range patterns {
+		known := slices.ContainsFunc(s.follows, func(f follow) bool {
+			return f.pattern == p && f.request.Venue == req.Venue && s.key(&f.request, 0, 0) == s.key(req, 0, 0)
+		})
+		if !known {
+			out = append(out, follow{p, terms})
+		}
+	}
+	return out
+}
+
+func matchesAny(patterns []string, symbol string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return wire.Match(p, symbol) })
+}
+
 // start opens the topics, acknowledges them, and only then attaches to them, so
-// that a stream's first message never comes before its ack. Under control.
-func (s *session) start(req *wire.Request, venue market.VenueID, ids []market.InstrumentID) *wire.Error {
-	if room := s.hub.cfg.MaxSubscriptions - len(s.subs); len(ids) > room {
-		fresh := 0
-		for _, id := range ids {
-			if s.subs[s.key(req, venue, id)] == nil {
-				fresh++
-			}
-		}
-		if fresh > room {
-			return refusal(req, wire.CodeTooManySubscriptions, "%d streams more would exceed the limit of %d a connection", fresh, s.hub.cfg.MaxSubscriptions)
-		}
+// that a stream's first message never comes before its ack. Those subscribed
+// already are acknowledged again, or, unless all is set, left out. Under control.
+func (s *session) start(req *wire.Request, keys []topicKey, all bool) *wire.Error {
+	if err := s.room(req, keys); err != nil {
+		return err
 	}
 	ack := wire.Ack{ID: req.ID, Op: req.Op}
-	byLane := make(map[*lane][]market.InstrumentID)
-	for _, id := range ids {
-		l := s.hub.lane(id)
-		byLane[l] = append(byLane[l], id)
+	byLane := make([][]topicKey, len(s.hub.lanes))
+	for _, key := range keys {
+		i := int(key.instrument) % len(byLane)
+		byLane[i] = append(byLane[i], key)
 	}
-	var fresh []*sub
+	opened := make([][]*topic, len(byLane))
 	// Lanes in their order, so that an ack is the same in every replay.
-	for _, l := range s.hub.lanes {
-		list := byLane[l]
-		if len(list) == 0 {
+	for i, keys := range byLane {
+		if len(keys) == 0 {
 			continue
 		}
+		l := s.hub.lanes[i]
 		err := s.hub.call(l, func(now int64) {
-			for _, id := range list {
-				key := s.key(req, venue, id)
-				u := s.subs[key]
-				if u == nil {
-					u = &sub{session: s, topic: l.open(key, now)}
-					s.subs[key] = u
-					fresh = append(fresh, u)
+			for _, key := range keys {
+				t := l.open(key, now)
+				opened[i] = append(opened[i], t)
+				if all || s.subs[t.sid] == nil {
+					ack.Streams = append(ack.Streams, granted(t, &l.instrument(key.instrument).view.Scale))
 				}
-				ack.Streams = append(ack.Streams, granted(u.topic, &l.instrument(id).view.Scale))
 			}
 		})
 		if err != nil {
 			return refusal(req, wire.CodeServerShutdown, "the server is stopping")
 		}
 	}
-	s.send(&ack)
-	for _, u := range fresh {
-		s.bySID[u.topic.sid] = u
-		var from *wire.Position
-		if p, ok := req.Resume[u.topic.symbol]; ok {
-			from = &p
-		}
-		s.post(u.topic.lane, func(now int64) { u.topic.attach(u, from, now) })
+	if all || len(ack.Streams) > 0 {
+		s.send(&ack)
 	}
-	s.hub.metrics.subscriptions.Add(float64(len(fresh)))
+	for i, topics := range opened {
+		if len(topics) > 0 {
+			s.attach(s.hub.lanes[i], topics, req.Resume)
+		}
+	}
 	return nil
+}
+
+// attach subscribes to the topics that the lane opened. Under control.
+func (s *session) attach(l *lane, topics []*topic, resume map[string]wire.Position) {
+	subs := make([]*sub, len(topics)) // nil where subscribed already
+	for i, t := range topics {
+		if s.subs[t.sid] == nil {
+			subs[i] = &sub{session: s, topic: t}
+			s.subs[t.sid] = subs[i]
+			s.hub.metrics.subscriptions.Inc()
+		}
+	}
+	s.post(l, func(now int64) {
+		for i, t := range topics {
+			t.held--
+			if subs[i] == nil {
+				continue
+			}
+			var from *wire.Position
+			if p, ok := resume[t.symbol]; ok {
+				from = &p
+			}
+			t.attach(subs[i], from, now)
+		}
+	})
+}
+
+// room refuses streams that would be too many. Under control.
+func (s *session) room(req *wire.Request, keys []topicKey) *wire.Error {
+	limit := s.hub.cfg.MaxSubscriptions
+	if len(s.subs)+len(keys) <= limit {
+		return nil
+	}
+	have := make(map[topicKey]bool, len(s.subs))
+	for _, u := range s.subs {
+		have[u.topic.key] = true
+	}
+	fresh := 0
+	for _, key := range keys {
+		if !have[key] {
+			fresh++
+		}
+	}
+	if len(s.subs)+fresh <= limit {
+		return nil
+	}
+	return refusal(req, wire.CodeTooManySubscriptions, "%d streams more would exceed the limit of %d a connection", fresh, limit)
 }
 
 // post runs fn in the lane's goroutine, without waiting.
 func (s *session) post(l *lane, fn func(now int64)) {
-	if s.hub.direct {
+	if s.hub.inline {
 		fn(s.hub.cfg.Now())
 		return
 	}
@@ -255,163 +319,185 @@ func (s *session) takeIn(fresh []market.Instrument) {
 	}
 	for i := range s.follows {
 		f := &s.follows[i]
-		var ids []market.InstrumentID
+		venue, _ := s.hub.cfg.Directory.LookupVenue(f.request.Venue)
+		var keys []topicKey
 		for _, in := range fresh {
 			if wire.Match(f.pattern, in.Symbol) {
-				ids = append(ids, in.ID)
+				keys = append(keys, s.key(&f.request, venue, in.ID))
 			}
 		}
-		if len(ids) == 0 {
+		if len(keys) == 0 {
 			continue
 		}
-		venue, _ := s.hub.cfg.Directory.LookupVenue(f.request.Venue)
-		if err := s.start(&f.request, venue, ids); err != nil {
+		if err := s.start(&f.request, keys, false); err != nil {
 			s.refuse(err)
 		}
 	}
 }
 
 // selected returns the subscriptions that an update or unsubscribe means. Fields
-// that are not given do not restrict.
+// that are not given do not restrict. Under control.
 func (s *session) selected(req *wire.Request) ([]*sub, *wire.Error) {
 	if req.Has(wire.FieldSID) {
-		u := s.bySID[req.SID]
+		u := s.subs[req.SID]
 		if u == nil {
 			return nil, refusal(req, wire.CodeBadRequest, "no stream with sid %d is subscribed", req.SID)
 		}
 		return []*sub{u}, nil
 	}
 	var out []*sub
-	for key, u := range s.subs {
-		if key.channel != req.Channel ||
-			req.Has(wire.FieldVenue) && u.topic.venue != req.Venue ||
-			req.Op == wire.OpUnsubscribe && req.Has(wire.FieldDepth) && key.depth != req.Depth ||
-			req.Op == wire.OpUnsubscribe && req.Has(wire.FieldInterval) && key.interval != s.hub.cfg.grantInterval(req.Interval) {
-			continue
-		}
-		for _, symbol := range req.Symbols {
-			if symbol == u.topic.symbol || wire.IsPattern(symbol) && wire.Match(symbol, u.topic.symbol) {
-				out = append(out, u)
-				break
-			}
+	for _, u := range s.subs {
+		key := &u.topic.key
+		if s.means(req, key.channel, u.topic.venue, key.depth, key.interval) && matchesAny(req.Symbols, u.topic.symbol) {
+			out = append(out, u)
 		}
 	}
 	if len(out) == 0 {
 		return nil, refusal(req, wire.CodeBadRequest, "nothing that is subscribed matches")
 	}
-	sortSubs(out)
+	// In the order in which their streams were made.
+	slices.SortFunc(out, func(a, b *sub) int { return cmp.Compare(a.topic.sid, b.topic.sid) })
 	return out, nil
+}
+
+// means reports whether a request that selects streams is about one like this. In
+// an update depth and interval are what is to be, not what is.
+func (s *session) means(req *wire.Request, channel wire.Channel, venue string, depth int, interval time.Duration) bool {
+	what := req.Op == wire.OpUnsubscribe
+	return channel == req.Channel &&
+		(!req.Has(wire.FieldVenue) || venue == req.Venue) &&
+		(!what || !req.Has(wire.FieldDepth) || depth == req.Depth) &&
+		(!what || !req.Has(wire.FieldInterval) || interval == s.hub.cfg.grantInterval(req.Interval))
+}
+
+// followed returns the places of the patterns that an update or unsubscribe
+// names as they were given. Under control.
+func (s *session) followed(req *wire.Request) []int {
+	var out []int
+	for i := range s.follows {
+		f := &s.follows[i].request
+		if slices.Contains(req.Symbols, s.follows[i].pattern) &&
+			s.means(req, f.Channel, f.Venue, f.Depth, s.hub.cfg.grantInterval(f.Interval)) {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 // unsubscribe ends streams, and following patterns that are named as they were.
 func (s *session) unsubscribe(req *wire.Request) *wire.Error {
 	s.control.Lock()
 	defer s.control.Unlock()
-	dropped := false
-	kept := s.follows[:0]
-	for _, f := range s.follows {
-		if f.request.Channel == req.Channel && contains(req.Symbols, f.pattern) {
-			dropped = true
-			continue
-		}
-		kept = append(kept, f)
-	}
-	s.follows = kept
 	subs, err := s.selected(req)
-	if err != nil && !dropped {
+	gone := s.followed(req)
+	if err != nil && len(gone) == 0 {
 		return err
+	}
+	for _, i := range slices.Backward(gone) {
+		s.follows = slices.Delete(s.follows, i, i+1)
 	}
 	ack := wire.Ack{ID: req.ID, Op: req.Op}
 	for _, u := range subs {
 		ack.Streams = append(ack.Streams, wire.Granted{SID: u.topic.sid, Channel: u.topic.key.channel, Symbol: u.topic.symbol})
-		s.drop(u)
 	}
+	s.drop(subs)
 	s.send(&ack)
 	return nil
 }
 
-// drop ends one subscription. Under control.
-func (s *session) drop(u *sub) {
-	u.closed.Store(true)
-	delete(s.subs, u.topic.key)
-	delete(s.bySID, u.topic.sid)
-	s.hub.metrics.subscriptions.Dec()
-	s.post(u.topic.lane, func(now int64) { u.topic.detach(u, now) })
+// drop ends subscriptions. Under control.
+func (s *session) drop(subs []*sub) {
+	byLane := make(map[*lane][]*sub)
+	for _, u := range subs {
+		u.closed.Store(true)
+		delete(s.subs, u.topic.sid)
+		byLane[u.topic.lane] = append(byLane[u.topic.lane], u)
+	}
+	s.hub.metrics.subscriptions.Sub(float64(len(subs)))
+	for l, list := range byLane {
+		s.post(l, func(now int64) {
+			for _, u := range list {
+				u.topic.detach(u, now)
+			}
+		})
+	}
 }
 
 func (s *session) unsubscribeAll() {
 	s.control.Lock()
 	defer s.control.Unlock()
 	s.ended = true
-	for _, u := range s.subs {
-		s.drop(u)
-	}
+	s.follows = nil
+	s.drop(slices.Collect(maps.Values(s.subs)))
 }
 
 // update changes how streams are sent: each becomes another stream, with an ack
-// and a snapshot, and the one it was ends.
+// and a snapshot, and the one it was ends. A pattern goes on on the new terms.
 func (s *session) update(req *wire.Request) *wire.Error {
-	s.control.Lock()
-	defer s.control.Unlock()
-	subs, err := s.selected(req)
-	if err != nil {
-		return err
-	}
 	if req.Has(wire.FieldMaxAge) {
 		return refusal(req, wire.CodeBadRequest, "not served here: max_age")
 	}
+	s.control.Lock()
+	defer s.control.Unlock()
+	subs, err := s.selected(req)
+	follows := s.followed(req)
+	if err != nil && len(follows) == 0 {
+		return err
+	}
+	var keys []topicKey
+	var gone []*sub
+	seen := make(map[topicKey]bool)
 	for _, u := range subs {
-		key := u.topic.key
-		next := wire.Request{Op: wire.OpUpdate, ID: req.ID, Channel: key.channel, Depth: key.depth, Interval: key.interval,
-			Venues: key.venues, Checksum: key.checksum}
-		if req.Has(wire.FieldDepth) && key.channel == wire.ChannelBook {
-			next.Depth = req.Depth
+		was := u.topic.key
+		terms := wire.Request{Channel: was.channel, Depth: was.depth, Interval: was.interval, Venues: was.venues, Checksum: was.checksum}
+		amend(&terms, req)
+		key := s.key(&terms, was.venue, was.instrument)
+		if key != was {
+			gone = append(gone, u)
 		}
-		if req.Has(wire.FieldInterval) {
-			next.Interval = req.Interval
-		}
-		if req.Has(wire.FieldVenues) {
-			next.Venues = req.Venues
-		}
-		if req.Has(wire.FieldChecksum) {
-			next.Checksum = req.Checksum
-		}
-		if s.key(&next, key.venue, key.instrument) == key {
-			s.send(&wire.Ack{ID: req.ID, Op: req.Op, Streams: []wire.Granted{{SID: u.topic.sid, Channel: key.channel, Symbol: u.topic.symbol,
-				Depth: key.depth, Interval: wire.FormatInterval(key.interval), Venues: key.venues}}})
-			continue
-		}
-		s.drop(u)
-		if err := s.start(&next, key.venue, []market.InstrumentID{key.instrument}); err != nil {
-			return err
+		if !seen[key] {
+			seen[key] = true
+			keys = append(keys, key)
 		}
 	}
-	// A pattern that goes on taking in symbols does so on the new terms.
-	for i := range s.follows {
-		f := &s.follows[i]
-		if f.request.Channel == req.Channel && contains(req.Symbols, f.pattern) {
-			if req.Has(wire.FieldInterval) {
-				f.request.Interval = req.Interval
-			}
-			if req.Has(wire.FieldDepth) {
-				f.request.Depth = req.Depth
-			}
-		}
+	s.drop(gone)
+	if err := s.start(req, keys, true); err != nil {
+		return err
+	}
+	for _, i := range follows {
+		amend(&s.follows[i].request, req)
 	}
 	return nil
+}
+
+// amend puts the fields that an update gives into a subscription's terms.
+func amend(terms, by *wire.Request) {
+	if by.Has(wire.FieldDepth) && terms.Channel == wire.ChannelBook {
+		terms.Depth = by.Depth
+	}
+	if by.Has(wire.FieldInterval) {
+		terms.Interval = by.Interval
+	}
+	if by.Has(wire.FieldVenues) {
+		terms.Venues = by.Venues
+	}
+	if by.Has(wire.FieldChecksum) {
+		terms.Checksum = by.Checksum
+	}
 }
 
 // resync sends a stream's snapshot again.
 func (s *session) resync(req *wire.Request) *wire.Error {
 	s.control.Lock()
 	defer s.control.Unlock()
-	u := s.bySID[req.SID]
+	u := s.subs[req.SID]
 	if u == nil {
 		return refusal(req, wire.CodeBadRequest, "no stream with sid %d is subscribed", req.SID)
 	}
 	s.send(&wire.Ack{ID: req.ID, Op: req.Op, Streams: []wire.Granted{{SID: req.SID, Channel: u.topic.key.channel, Symbol: u.topic.symbol}}})
 	u.resync.Store(true)
-	s.mark(u, s.hub.cfg.Now())
+	// Through the lane, which may not have attached it yet.
+	s.post(u.topic.lane, func(now int64) { s.mark(u, now) })
 	return nil
 }
 
@@ -420,13 +506,7 @@ func (s *session) welcome() {
 	cfg := &s.hub.cfg
 	s.send(&wire.Welcome{
 		Version: wire.Version, Server: cfg.Server, Session: s.id, Heartbeat: cfg.Heartbeat.Milliseconds(),
-		Limits: wire.Limits{Subscriptions: cfg.MaxSubscriptions, MinInterval: wire.FormatInterval(cfg.grantInterval(cfg.MinInterval))},
+		Limits: wire.Limits{Subscriptions: cfg.MaxSubscriptions, MinInterval: wire.FormatInterval(cfg.grantInterval(cfg.MinInterval)),
+			Symbols: wire.MaxSymbols, RequestBytes: wire.MaxRequestBytes},
 	})
-}
-
-func contains(list []string, s string) bool { return slices.Contains(list, s) }
-
-// sortSubs puts subscriptions in the order in which their streams were made.
-func sortSubs(subs []*sub) {
-	slices.SortFunc(subs, func(a, b *sub) int { return cmp.Compare(a.topic.sid, b.topic.sid) })
 }

@@ -1,8 +1,8 @@
 package streamer
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +29,10 @@ type topicKey struct {
 type content interface {
 	// concerns reports whether an update may change what is shown.
 	concerns(u *orderbook.Update) bool
+	// rescale converts what was sent last to a finer scale; false if some of it
+	// does not fit. It is called before note and delta when the view's scale has
+	// become finer.
+	rescale(to market.Scale) bool
 	// note takes an update that concerns it, after the view has been brought
 	// forward.
 	note(v *orderbook.View, u *orderbook.Update)
@@ -55,18 +59,27 @@ type topic struct {
 
 	content content
 	subs    []*sub
+	held    int // sessions that are about to attach
 	epochN  uint64
 	epoch   string
+	scale   market.Scale
 	seq     uint64
 	ts, rx  int64 // of what was sent last
 	n       uint64
-	since   int64 // receive time of the first change not sent yet
-	sent    int64 // when a frame was last appended, lane time
-	due     int64 // when the next may be, if queued
-	slot    int   // place in the lane's schedule, -1 if not queued
-	idle    int64 // since when it has no subscriber; 0 if it has
+	since   int64    // receive time of the first change not sent yet
+	noted   position // events: of the last change not sent yet
+	sent    int64    // when a frame was last appended, lane time
+	due     int64    // when the next may be, if queued
+	slot    int      // place in the lane's schedule, -1 if not queued
+	idle    int64    // since when it has no subscriber
 	frames  prometheus.Counter
 	folded  prometheus.Counter
+}
+
+// position is how far a stream has come, and the times of what brought it there.
+type position struct {
+	seq    uint64
+	ts, rx int64
 }
 
 // lossless reports whether a session must get every frame or be told of a gap.
@@ -94,45 +107,78 @@ func (l *lane) newTopic(key topicKey, now int64) *topic {
 		n = cfg.LogFrames
 	}
 	t.log = newFrameLog(n)
-	switch key.channel {
-	case wire.ChannelBook:
-		t.content = &bookContent{key: key, lane: l}
-	case wire.ChannelQuote:
-		t.content = &quoteContent{key: key, lane: l}
-	case wire.ChannelTicker:
-		t.content = &tickerContent{lane: l, conflated: key.interval > 0}
-	case wire.ChannelTrade:
-		t.content = &tradeContent{venue: key.venue, lane: l}
-	}
-	t.frames = l.hub.metrics.frames.WithLabelValues(key.channel.String())
-	t.folded = l.hub.metrics.folded.WithLabelValues(key.channel.String())
-	v := &l.instrument(key.instrument).view
-	t.position(v)
-	t.content.load(v)
+	t.content = l.newContent(key)
+	t.frames = l.hub.metrics.frames[key.channel]
+	t.folded = l.hub.metrics.folded[key.channel]
+	t.reload(&l.instrument(key.instrument).view)
 	// As if sent one interval ago: the first change goes out at once.
 	t.sent = now - int64(key.interval)
 	return t
 }
 
-// position takes the view's epoch and sequence.
-func (t *topic) position(v *orderbook.View) {
-	if t.epoch == "" || t.epochN != v.Epoch {
-		t.epochN, t.epoch = v.Epoch, fmt.Sprintf("%x", v.Epoch)
+func (l *lane) newContent(key topicKey) content {
+	switch key.channel {
+	case wire.ChannelBook:
+		return &bookContent{key: key, lane: l}
+	case wire.ChannelQuote:
+		return &quoteContent{key: key, lane: l}
+	case wire.ChannelTicker:
+		return &tickerContent{lane: l, conflated: key.interval > 0}
+	default: // trade; requests for others were refused
+		return &tradeContent{venue: key.venue, lane: l}
 	}
-	t.seq = v.Seq
+}
+
+// position returns where the stream stands once all of the view has been sent.
+func (t *topic) position(v *orderbook.View) position {
 	if t.events {
-		t.seq = v.TradeSeq
+		return position{v.TradeSeq, v.Time, v.Received}
 	}
-	t.ts, t.rx = v.Time, v.Received
+	return position{v.Seq, v.Time, v.Received}
+}
+
+// move makes a position the stream's own.
+func (t *topic) move(p position) { t.seq, t.ts, t.rx = p.seq, p.ts, p.rx }
+
+// reload takes the view's state as the one sent, and what waited with it.
+func (t *topic) reload(v *orderbook.View) {
+	if t.slot >= 0 {
+		t.lane.schedule.remove(t)
+	}
+	if t.epoch == "" || t.epochN != v.Epoch {
+		t.epochN, t.epoch = v.Epoch, strconv.FormatUint(v.Epoch, 16)
+	}
+	t.n, t.scale = 0, v.Scale
+	t.move(t.position(v))
+	t.content.load(v)
+}
+
+// rescale converts what was sent to the view's scale. Where it does not fit, a
+// delta cannot be told, and everybody gets the whole state at once.
+func (t *topic) rescale(v *orderbook.View, now int64) bool {
+	if t.scale == v.Scale {
+		return true
+	}
+	finer := t.scale.Finer(v.Scale) == v.Scale
+	t.scale = v.Scale
+	if finer && t.content.rescale(v.Scale) {
+		return true
+	}
+	t.restart(v, now)
+	return false
 }
 
 // changed takes note of an update that concerns the topic, and sends it if it is
 // due.
 func (t *topic) changed(v *orderbook.View, u *orderbook.Update, now int64) {
+	if !t.rescale(v, now) {
+		return
+	}
 	if t.n == 0 {
 		t.since = u.Received
 	}
 	t.n++
+	t.noted = t.position(v)
 	t.content.note(v, u)
 	if t.slot >= 0 {
 		return
@@ -150,29 +196,61 @@ func (t *topic) emit(v *orderbook.View, now int64) {
 	if t.n == 0 {
 		return
 	}
+	if t.events {
+		t.flush(now)
+		return
+	}
+	if !t.rescale(v, now) {
+		return
+	}
 	l := t.lane
-	h := wire.Head{SID: t.sid, Seq: v.Seq, Prev: t.seq, N: t.n, TS: v.Time, RX: v.Received, TX: now}
+	to := t.position(v)
+	h := wire.Head{SID: t.sid, Seq: to.seq, Prev: t.seq, N: t.n, TS: to.ts, RX: to.rx, TX: now}
 	if t.n > 1 {
-		h.Span = v.Received - t.since
+		h.Span = t.noted.rx - t.since
 	}
 	var changed bool
-	if t.events {
-		h.Seq, h.N, h.Span = v.TradeSeq, 0, 0
-		l.buf = wire.AppendTrade(l.buf[:0], &h)
-	} else {
-		l.buf = wire.AppendDelta(l.buf[:0], &h)
-	}
+	l.buf = wire.AppendDelta(l.buf[:0], &h)
 	if l.buf, changed = t.content.delta(l.buf, v); !changed {
+		// What came to nothing is part of the next message's n, unless that is to
+		// stand for one change.
 		if t.key.interval == 0 {
 			t.n = 0
 		}
 		return
 	}
-	l.buf = append(l.buf, '}')
+	t.send(to, now)
+}
+
+// flush appends the events that wait.
+func (t *topic) flush(now int64) {
+	if t.n == 0 || !t.events {
+		return
+	}
+	l, to := t.lane, t.noted
+	h := wire.Head{SID: t.sid, Seq: to.seq, Prev: t.seq, TS: to.ts, RX: to.rx, TX: now}
+	l.buf = wire.AppendTrade(l.buf[:0], &h)
+	l.buf, _ = t.content.delta(l.buf, nil)
+	t.send(to, now)
+}
+
+// send appends the message that was begun in the lane's buffer to the log; it
+// leads to the position.
+func (t *topic) send(to position, now int64) {
 	t.folded.Add(float64(t.n))
-	t.position(v)
+	f := &frame{prev: t.seq, seq: to.seq, epoch: t.epochN, data: ended(t.lane.buf)}
+	t.move(to)
 	t.n, t.sent = 0, now
-	t.append(&frame{prev: h.Prev, seq: t.seq, data: slices.Clone(l.buf)}, now)
+	t.append(f, now)
+}
+
+// ended returns a copy of a message with the brace that ends it, in no more
+// memory than it needs: logs keep many of them.
+func ended(msg []byte) []byte {
+	data := make([]byte, len(msg)+1)
+	copy(data, msg)
+	data[len(msg)] = '}'
+	return data
 }
 
 func (t *topic) append(f *frame, now int64) {
@@ -183,83 +261,95 @@ func (t *topic) append(f *frame, now int64) {
 	}
 }
 
-// restart begins a new epoch: everybody gets a snapshot.
+// restart sends everybody a snapshot: a new epoch has begun, or what changed
+// cannot be told as a delta.
 func (t *topic) restart(v *orderbook.View, now int64) {
+	t.flush(now)
 	t.reload(v)
-	data := t.encodeSnapshot(now)
+	f := t.encodeSnapshot(now)
+	f.prev = t.seq
 	t.sent = now
-	t.append(&frame{prev: t.seq, seq: t.seq, snapshot: true, data: data}, now)
+	t.append(f, now)
 }
 
 // jump tells subscribers of a stream of events that the books had to be repaired
 // upstream and which events will not come.
 func (t *topic) jump(v *orderbook.View, now int64) {
-	from := t.seq + 1
+	t.flush(now)
+	from := t.seq
 	t.reload(v)
-	if t.seq < from {
+	if t.seq <= from {
 		return
 	}
 	l := t.lane
-	l.buf = wire.AppendGap(l.buf[:0], t.sid, from, t.seq, "upstream_gap")
-	t.append(&frame{prev: from - 1, seq: t.seq, data: slices.Clone(l.buf)}, now)
+	l.buf = wire.AppendGap(l.buf[:0], t.sid, from+1, t.seq, gapUpstream)
+	t.append(&frame{prev: from, seq: t.seq, epoch: t.epochN, data: slices.Clone(l.buf)}, now)
 }
 
-// reload takes the view's state as the one sent.
-func (t *topic) reload(v *orderbook.View) {
-	if t.slot >= 0 {
-		t.lane.schedule.remove(t)
-	}
-	t.n = 0
-	t.position(v)
-	t.content.load(v)
-}
+// Why messages of a stream are missing, as a gap tells.
+const (
+	gapUpstream = "upstream_gap"  // the books themselves do not know them
+	gapSlow     = "slow_consumer" // the client fell off the end of the log
+	gapResume   = "resume"        // what the client asks to resume from is too long ago
+)
 
 // encodeSnapshot returns the state that was sent last as a message.
-func (t *topic) encodeSnapshot(now int64) []byte {
+func (t *topic) encodeSnapshot(now int64) *frame {
 	l := t.lane
 	h := wire.Head{SID: t.sid, Channel: t.key.channel, Symbol: t.symbol, Venue: t.venue, Epoch: t.epoch,
 		Seq: t.seq, TS: t.ts, RX: t.rx, TX: now}
 	l.buf = wire.AppendSnapshot(l.buf[:0], &h)
 	l.buf = t.content.snapshot(l.buf)
-	l.buf = append(l.buf, '}')
 	l.hub.metrics.snapshots.Inc()
-	return slices.Clone(l.buf)
+	return &frame{index: t.log.head.Load(), seq: t.seq, epoch: t.epochN, snapshot: true, data: ended(l.buf)}
 }
 
 // refresh makes sure that snap is of the state that was sent last.
 func (t *topic) refresh(now int64) {
-	head := t.log.head.Load()
-	if s := t.snap.Load(); s != nil && s.index == head {
-		return
+	if s := t.snap.Load(); s == nil || s.index != t.log.head.Load() {
+		t.snap.Store(t.encodeSnapshot(now))
 	}
-	t.snap.Store(&frame{index: head, seq: t.seq, snapshot: true, data: t.encodeSnapshot(now)})
 }
 
 // attach adds a subscriber and finds its position: the one it asks to resume
 // from, if what changed since can be proved, else a snapshot is due.
 func (t *topic) attach(u *sub, from *wire.Position, now int64) {
-	u.slot = len(t.subs)
+	u.slot = int32(len(t.subs))
 	t.subs = append(t.subs, u)
-	t.idle = 0
+	u.need = true
 	if from != nil && from.Epoch == t.epoch {
+		u.known, u.epoch, u.seq = true, t.epochN, from.Seq
 		if from.Seq == t.seq {
-			h := wire.Head{SID: t.sid, Seq: t.seq, Prev: t.seq, TS: t.ts, RX: t.rx, TX: now}
-			u.first = append(wire.AppendDelta(nil, &h), `,"n":0}`...)
-			u.next, u.seq, u.synced = t.log.head.Load(), t.seq, true
+			u.next, u.placed, u.need = t.log.head.Load(), true, false
+			u.first = t.encodeNothing(now)
 		} else if i, ok := t.log.find(from.Seq); ok {
-			u.next, u.seq, u.synced, u.catchUp = i, from.Seq, true, true
+			u.next, u.placed, u.need = i, true, false
+			u.catchUp = true
 		}
 	}
-	if !u.synced {
+	if u.need {
 		t.refresh(now)
 	}
 	u.session.mark(u, now)
 }
 
+// encodeNothing returns the message that leads from the present position to
+// itself: who resumes there learns that nothing was missed.
+func (t *topic) encodeNothing(now int64) *frame {
+	h := wire.Head{SID: t.sid, Seq: t.seq, Prev: t.seq, TS: t.ts, RX: t.rx, TX: now}
+	f := &frame{prev: t.seq, seq: t.seq, epoch: t.epochN}
+	if t.events {
+		f.data = append(wire.AppendTrade(nil, &h), `,"events":[]}`...)
+	} else {
+		f.data = append(wire.AppendDelta(nil, &h), `,"n":0}`...)
+	}
+	return f
+}
+
 // detach removes a subscriber.
 func (t *topic) detach(u *sub, now int64) {
 	last := len(t.subs) - 1
-	if u.slot > last || t.subs[u.slot] != u {
+	if int(u.slot) > last || t.subs[u.slot] != u {
 		return
 	}
 	t.subs[u.slot] = t.subs[last]
@@ -269,4 +359,9 @@ func (t *topic) detach(u *sub, now int64) {
 	if last == 0 {
 		t.idle = now
 	}
+}
+
+// wanted reports whether somebody holds the topic, or did so lately.
+func (t *topic) wanted(now, linger int64) bool {
+	return len(t.subs) > 0 || t.held > 0 || now-t.idle < linger
 }

@@ -1,8 +1,6 @@
 package wire
 
 import (
-	"encoding/json"
-	"fmt"
 	"strconv"
 	"unicode/utf8"
 
@@ -183,7 +181,7 @@ func AppendQuoted[T ~string | ~[]byte](dst []byte, s T) []byte {
 			i++
 			continue
 		}
-		if c < ' ' || c == 0x7f {
+		if c < ' ' {
 			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 			i++
 			continue
@@ -215,19 +213,4 @@ func AppendGap(dst []byte, sid, from, to uint64, reason string) []byte {
 	dst = AppendUint(dst, "to", to)
 	dst = AppendWord(dst, "reason", reason)
 	return append(dst, '}')
-}
-
-// Marshal returns a message that is not on the hot path as JSON, its type first.
-func Marshal(m Message) ([]byte, error) {
-	body, err := json.Marshal(m)
-	if err != nil {
-		return nil, fmt.Errorf("encode %s message: %w", m.Type(), err)
-	}
-	dst := append([]byte(`{"type":`), '"')
-	dst = append(dst, m.Type()...)
-	dst = append(dst, '"')
-	if len(body) > 2 {
-		dst = append(dst, ',')
-	}
-	return append(dst, body[1:]...), nil
 }
