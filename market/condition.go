@@ -6,6 +6,10 @@ package market
 // "cond_<n>".
 type Condition uint16
 
+// ConditionBlock is a trade that a crypto venue prints and that was made beside
+// its book, at a price of its own.
+const ConditionBlock Condition = 1000
+
 // ConditionRule says what a print under a condition updates in the
 // consolidated tape. With several conditions a field is updated only if every
 // one of them allows it. Source: CTA and UTP trade-condition tables,
@@ -56,6 +60,9 @@ var conditionRules = map[Condition]ConditionRule{
 	38: {"corrected_close", true, true, false},
 	52: {"contingent", false, false, true},
 	53: {"qualified_contingent", false, false, true},
+
+	// Not of the tapes, which stay far below.
+	ConditionBlock: {"block_trade", false, false, true},
 }
 
 // Rule returns what a print under c updates. An unknown condition changes

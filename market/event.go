@@ -14,9 +14,12 @@ const (
 	// KindClear empties a venue's book; the levels of a snapshot follow it.
 	// With FlagSnapshot the book may be trusted again at the next FlagLast.
 	// Depth, if not 0, is the number of levels a side that the venue keeps.
+	// Checksum tells in advance how the book's checksums are made, because
+	// ChecksumTexts needs to know how each level was written.
 	KindClear
-	// KindChecksum carries the venue's checksum over its book in Sequence, to
-	// be compared once the message's levels have been applied.
+	// KindChecksum carries the venue's checksum over its book in Sequence, made
+	// as Checksum says, to be compared once the message's levels have been
+	// applied.
 	KindChecksum
 	// KindQuote is a two-sided top of book: Price, Size are the bid, Ask,
 	// AskSize the ask. A side with Size 0 is absent. With FlagNBBO it is the
@@ -147,6 +150,26 @@ func (s TradingStatus) String() string {
 	return "unknown"
 }
 
+// Checksum says how a venue makes the checksum over its book. All are CRC-32
+// (IEEE).
+type Checksum uint8
+
+// The kinds of checksums.
+const (
+	// ChecksumDigits is over the ten best asks, then the ten best bids: the
+	// digits of price and size at the instrument's decimals, without the point
+	// and without leading zeros.
+	ChecksumDigits Checksum = iota
+	// ChecksumTexts is over the 25 best levels a side, bid and ask in turn:
+	// price and size as the venue wrote them, all joined by colons. A side that
+	// is shorter is left out from there on.
+	ChecksumTexts
+	// ChecksumNumbers is as ChecksumTexts with each number as JavaScript writes
+	// it: no trailing zeros, an exponent below 0.000001. The sizes of asks are
+	// negative.
+	ChecksumNumbers
+)
+
 // MaxConditions is the number of trade conditions an event holds; SIP prints
 // carry at most four sale conditions, with room to spare.
 const MaxConditions = 6
@@ -168,6 +191,7 @@ type Event struct {
 	BidVenue      VenueID      // NBBO: venue of the bid
 	AskVenue      VenueID      // NBBO: venue of the ask
 	Depth         uint16       // KindClear: levels a side kept by the venue, 0 all
+	Checksum      Checksum     // KindChecksum, KindClear: how it is made
 	Conditions    [MaxConditions]Condition
 
 	Time     int64  // venue's event time, ns since the Unix epoch, UTC; 0 unknown

@@ -57,7 +57,9 @@ type book struct {
 	isOpen     bool // the message that is being applied touched the book
 	unsound    bool // a part of the message could not be applied
 	hasSum     bool // the message carries a checksum
+	sumKind    market.Checksum
 	sum        uint32
+	sumAlone   bool // and nothing else
 
 	before      State // state before it went stale
 	beforeCause Cause
@@ -134,7 +136,7 @@ func (b *book) endMessage() {
 			}
 		}
 	}
-	b.inSnapshot, b.unsound, b.hasSum = false, false, false
+	b.inSnapshot, b.unsound, b.hasSum, b.sumAlone = false, false, false, false
 }
 
 // swap puts the snapshot that came in in the place of the levels.
@@ -204,8 +206,16 @@ func (b *book) judge(buf []byte) (verdict, []byte) {
 		return misfit, buf
 	}
 	if b.hasSum {
-		sum, buf2, ok := krakenCRC(buf, asks, bids, b.in.upd.Scale, b.digits)
-		buf = buf2
+		var sum uint32
+		var ok bool
+		switch b.sumKind {
+		case market.ChecksumDigits:
+			sum, buf, ok = krakenCRC(buf, asks, bids, b.in.upd.Scale, b.digits)
+		case market.ChecksumTexts:
+			sum, buf, ok = textCRC(buf, asks, bids, b.in.upd.Scale)
+		case market.ChecksumNumbers:
+			sum, buf, ok = numberCRC(buf, asks, bids, b.in.upd.Scale)
+		}
 		if !ok || sum != b.sum {
 			b.stats.Mismatched++
 			return badChecksum, buf

@@ -12,6 +12,9 @@ import (
 type Ladder struct {
 	side   market.Side
 	levels []Level // worst first, best last
+	// texts tells with how many decimals each of levels was written, where a
+	// checksum is over that; else nil.
+	texts []market.Scale
 }
 
 // NewLadder returns an empty ladder of bids or asks.
@@ -120,6 +123,30 @@ func (l *Ladder) Set(p market.Price, s market.Size) bool {
 	return true
 }
 
+// keepTexts makes an empty ladder remember how its levels are written, or not.
+func (l *Ladder) keepTexts(keep bool) {
+	switch {
+	case !keep:
+		l.texts = nil
+	case l.texts == nil:
+		l.texts = make([]market.Scale, 0, 64)
+	}
+}
+
+// setText is Set for a ladder that remembers how its levels are written.
+func (l *Ladder) setText(p market.Price, s market.Size, text market.Scale) bool {
+	i, had := l.find(p)
+	switch {
+	case had && s == 0:
+		l.texts = append(l.texts[:i], l.texts[i+1:]...)
+	case had:
+		l.texts[i] = text
+	case s != 0:
+		l.texts = slices.Insert(l.texts, i, text)
+	}
+	return l.Set(p, s)
+}
+
 // Truncate keeps the best n levels and hands each one that goes to drop, worst
 // first.
 func (l *Ladder) Truncate(n int, drop func(Level)) {
@@ -131,6 +158,9 @@ func (l *Ladder) Truncate(n int, drop func(Level)) {
 		drop(lv)
 	}
 	l.levels = append(l.levels[:0], l.levels[over:]...)
+	if l.texts != nil {
+		l.texts = append(l.texts[:0], l.texts[over:]...)
+	}
 }
 
 // Clear removes all levels and keeps the memory, unless it is much.
@@ -139,6 +169,9 @@ func (l *Ladder) Clear() {
 		l.levels = nil
 	}
 	l.levels = l.levels[:0]
+	if l.texts != nil {
+		l.texts = l.texts[:0]
+	}
 }
 
 // push adds a level without looking for its place; sort must follow.

@@ -13,8 +13,10 @@ func (s *Shard) clear(b *book, e *market.Event) {
 		// It grows beside the book that is shown, which stays whole while the
 		// snapshot comes in, be it in several parts.
 		b.inSnapshot, b.unsound = true, false
-		b.next[0].Clear()
-		b.next[1].Clear()
+		for i := range b.next {
+			b.next[i].Clear()
+			b.next[i].keepTexts(e.Checksum == market.ChecksumTexts)
+		}
 		return
 	}
 	b.inSnapshot = false
@@ -46,8 +48,14 @@ func (s *Shard) level(b *book, e *market.Event) {
 	}
 	b.noteDigits(e.PriceDecimals, e.SizeDecimals)
 	switch {
+	case b.inSnapshot && b.next[e.Side-market.SideBid].texts != nil:
+		b.next[e.Side-market.SideBid].setText(price, size, market.Scale{Price: e.PriceDecimals, Size: e.SizeDecimals})
 	case b.inSnapshot:
 		b.next[e.Side-market.SideBid].push(price, size)
+	case b.ladder(e.Side).texts != nil:
+		if b.ladder(e.Side).setText(price, size, market.Scale{Price: e.PriceDecimals, Size: e.SizeDecimals}) {
+			b.note(e.Side, price, size)
+		}
 	case b.ladder(e.Side).Set(price, size):
 		b.note(e.Side, price, size)
 	}
@@ -97,7 +105,9 @@ func (s *Shard) finishBook(b *book, e *market.Event) {
 		s.distrust(b, CauseOverflow, e.Received)
 		return
 	}
-	b.stats.Messages++
+	if !b.sumAlone {
+		b.stats.Messages++
+	}
 	if b.inSnapshot {
 		s.takeSnapshot(b, e)
 	}

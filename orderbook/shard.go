@@ -116,7 +116,7 @@ func (s *Shard) apply(e *market.Event) {
 		s.clear(s.book(f, in, e), e)
 	case market.KindChecksum:
 		b := s.book(f, in, e)
-		b.levels, b.hasSum, b.sum = true, true, uint32(e.Sequence)
+		b.levels, b.hasSum, b.sumKind, b.sum, b.sumAlone = true, true, e.Checksum, uint32(e.Sequence), !b.isOpen
 		in.open(b)
 	case market.KindQuote:
 		s.top(s.book(f, in, e), e)
