@@ -26,7 +26,9 @@ type Connector interface {
 // It may have a method Resync(venueSymbol string) error, which asks for a
 // symbol's book again and is called from another goroutine than Next, and a
 // method Backlog() int, safe from any goroutine: how many messages have been
-// read from the network and wait for Next.
+// read from the network and wait for Next. Where what it says can only be
+// understood by its address, a method URL() string tells that in the Up frame; it
+// must hold no secret.
 type Connection interface {
 	// Next waits for the next message. The payload is valid until the next
 	// call. Its error, best a *DisconnectError, is final.

@@ -40,11 +40,14 @@ func (r *run) isUp() bool {
 }
 
 // emitUp hands on Up, then what came while connecting.
-func (r *run) emitUp(try *Attempt) error {
+func (r *run) emitUp(try *Attempt, conn Connection) error {
 	r.told = ""
 	f := Frame{Kind: Up, Feed: r.s.Feed, Provider: r.s.Provider, Received: try.firstReceived()}
 	if f.Received == 0 {
 		f.Received = time.Now().UnixNano()
+	}
+	if c, ok := conn.(interface{ URL() string }); ok {
+		f.URL = c.URL()
 	}
 	if err := r.emit(f); err != nil {
 		return err

@@ -71,7 +71,7 @@ func (r *run) serve(parent, ctx context.Context, cancel context.CancelCauseFunc,
 	})
 	defer r.s.transition(func(*Status) { r.s.conn = nil })
 	r.logger.Info("feed is up")
-	if err := r.emitUp(try); err != nil {
+	if err := r.emitUp(try, conn); err != nil {
 		return nil, err
 	}
 
