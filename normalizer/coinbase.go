@@ -362,14 +362,24 @@ func (d *coinbase) book(dst []market.Event, n int, m *coinbaseMessage, why *faul
 	if len(dst) == n {
 		return dst
 	}
+	d.stamp(dst[n:], p, at, snapshot)
+	return dst
+}
+
+// stamp completes the events of one book message: what they are about, when, and
+// which is the last. A level that has a time of its own keeps it.
+func (d *coinbase) stamp(events []market.Event, p *coinbaseProduct, at int64, snapshot bool) {
 	flags := market.Flags(0)
 	if snapshot {
 		flags = market.FlagSnapshot
 	}
 	floor := p.floor()
-	for i := n; i < len(dst); i++ {
-		e := &dst[i]
-		e.Instrument, e.Venue, e.Time, e.Flags = p.id, d.venue, at, flags
+	for i := range events {
+		e := &events[i]
+		e.Instrument, e.Venue, e.Flags = p.id, d.venue, flags
+		if e.Time == 0 {
+			e.Time = at
+		}
 		switch e.Kind {
 		case market.KindLevel:
 			if e.PriceDecimals > floor.Price {
@@ -382,8 +392,7 @@ func (d *coinbase) book(dst []market.Event, n int, m *coinbaseMessage, why *faul
 			e.Flags = 0
 		}
 	}
-	dst[len(dst)-1].Flags |= market.FlagLast
-	return dst
+	events[len(events)-1].Flags |= market.FlagLast
 }
 
 // match reads a match. Its side is the maker's, so the aggressor's is the other

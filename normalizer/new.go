@@ -17,6 +17,7 @@ type provider struct {
 func providers() []provider {
 	return []provider{
 		{"coinbase", newCoinbase},
+		{"coinbase-advanced", newCoinbaseAdvanced},
 		{"kraken", newKraken},
 		{"polygon", newPolygon},
 	}
