@@ -82,6 +82,9 @@ const (
 	// FlagContiguous says that TradeSequence grows by exactly one per print,
 	// so that a jump is a lost print.
 	FlagContiguous
+	// FlagReply marks events of an answer to a request beside the stream, such
+	// as the REST snapshot that a provider's resync starts from.
+	FlagReply
 )
 
 // Side is a side of a book, or of a trade the side that took liquidity.

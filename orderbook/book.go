@@ -8,7 +8,7 @@ type BookStats struct {
 	Venue      market.VenueID
 	Instrument market.InstrumentID
 
-	Messages   uint64 // book messages applied whole
+	Messages   uint64 // book messages of the stream applied whole
 	Matched    uint64 // venue checksums that agreed
 	Mismatched uint64 // venue checksums that did not
 	Gaps       uint64 // times that messages were known to be lost
@@ -27,7 +27,8 @@ type BookStats struct {
 	Cause       Cause
 	Since       int64 // receive time of the message that changed State, ns since the Unix epoch
 	LastMessage int64 // receive time of the last message, ns since the Unix epoch
-	HasBook     bool  // it has, or had, a sound book of price levels
+	Levels      bool  // it speaks in price levels
+	HasBook     bool  // it has, or had, a sound book of them
 	Bids, Asks  int   // levels held
 }
 

@@ -84,8 +84,10 @@ func (s *Shard) finish(in *instrument, e *market.Event) {
 func (s *Shard) finishBook(b *book, e *market.Event) {
 	if !b.inSnapshot && !b.synced() {
 		// Changes to a book that we do not have. On a first connection nothing
-		// has asked for the snapshot yet that the subscription should bring.
-		if b.stats.State == StateNone {
+		// has asked for the snapshot yet that the subscription should bring. A
+		// top that the venue sent beside them says nothing of the levels.
+		if b.stats.State == StateNone || b.live() {
+			b.forget()
 			b.setState(StateResyncing, CauseConnected, e.Received)
 			s.refresh(b, e.Received)
 			s.await(b)
@@ -105,7 +107,7 @@ func (s *Shard) finishBook(b *book, e *market.Event) {
 		s.distrust(b, CauseOverflow, e.Received)
 		return
 	}
-	if !b.sumAlone {
+	if !b.sumAlone && e.Flags&market.FlagReply == 0 {
 		b.stats.Messages++
 	}
 	if b.inSnapshot {
@@ -136,8 +138,8 @@ func (s *Shard) takeSnapshot(b *book, e *market.Event) {
 // top takes a top of book that the venue, or a SIP, sent as such.
 func (s *Shard) top(b *book, e *market.Event) {
 	b.stats.Quotes++
-	if b.stats.HasBook {
-		return // its levels tell its top
+	if b.levels {
+		return // its levels tell its top, once they are whole
 	}
 	in := b.in
 	ok := e.Size >= 0 && e.AskSize >= 0

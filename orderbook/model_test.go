@@ -192,7 +192,7 @@ func (m *model) bookMessage(events []market.Event) {
 				e.Sequence ^= 1
 			}
 		case market.KindQuote:
-			if b.isBook {
+			if b.levels {
 				continue
 			}
 			b.bid = modelLevel{price, size}
@@ -214,8 +214,8 @@ func (m *model) bookMessage(events []market.Event) {
 		return
 	}
 	if !trusted && !snapshot {
-		if b.state == StateNone {
-			b.state = StateResyncing
+		if b.state == StateNone || b.state == StateLive {
+			b.state = StateResyncing // a top beside the levels is none of them
 		}
 		return
 	}

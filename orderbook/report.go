@@ -18,7 +18,7 @@ func (s *Shard) Report(n int) []BookReport {
 			for _, b := range v.books {
 				r := BookReport{BookStats: b.stats}
 				r.State, r.Cause = b.told()
-				r.Scale, r.Bids, r.Asks = in.upd.Scale, b.bids.Len(), b.asks.Len()
+				r.Levels, r.Scale, r.Bids, r.Asks = b.levels, in.upd.Scale, b.bids.Len(), b.asks.Len()
 				r.TopBids = b.bids.AppendTop(nil, n)
 				r.TopAsks = b.asks.AppendTop(nil, n)
 				out = append(out, r)

@@ -249,7 +249,7 @@ func verify(ctx context.Context, logger *slog.Logger, path string) (*verificatio
 		}
 	}
 	for _, b := range shard.Report(verifyLevels) {
-		if b.Messages == 0 && b.Quotes == 0 && b.Trades == 0 && !b.HasBook {
+		if b.Messages == 0 && b.Quotes == 0 && b.Trades == 0 && !b.Levels {
 			continue
 		}
 		r.Books = append(r.Books, verified(in, dir, &b))
@@ -262,8 +262,9 @@ func verified(in *ingest, dir *market.Directory, b *orderbook.BookReport) verifi
 	v := verifiedBook{
 		Connection: dir.FeedName(b.Feed), Venue: dir.VenueName(b.Venue), Symbol: dir.Symbol(b.Instrument),
 		BookMessages: b.Messages, Gaps: b.Gaps, Resyncs: b.Resyncs, Crossed: b.Crossed,
-		// A venue without levels has no book that could be wrong.
-		Trusted: b.State == orderbook.StateLive || b.State == orderbook.StateHalted || !b.HasBook,
+		// A venue without levels has no book that could be wrong. One whose
+		// snapshot never came has one that cannot be right.
+		Trusted: b.State == orderbook.StateLive || b.State == orderbook.StateHalted || !b.Levels,
 		State:   b.State.String(), Levels: [2]int{b.Bids, b.Asks},
 		Bids: levelTexts(b.TopBids, b.Scale), Asks: levelTexts(b.TopAsks, b.Scale),
 	}
