@@ -8,9 +8,11 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -477,31 +479,55 @@ func (s *views) updatesNow() int {
 // conflated, and subscribers end at the same state without a gap.
 func TestOverflowConflates(t *testing.T) {
 	srv := startServer(t, ServerConfig{})
-	stuck := make(chan struct{})
+	var stuck atomic.Pointer[chan struct{}]
 	f := startFeed(t, srv.URL(), 7, func(c *PublisherConfig, p *Publisher) {
-		c.QueueBytes = 20_000
+		c.QueueBytes = 3000 // a snapshot or two
+		c.Heartbeat = 10 * time.Second
 		if p != nil {
 			p.lose = func(subject string, _ []byte) bool {
-				if strings.Contains(subject, ".update.") {
-					<-stuck // the network does not move
+				if c := stuck.Load(); c != nil && strings.Contains(subject, ".update.") {
+					<-*c // the network does not move
 				}
 				return false
 			}
 		}
 	})
-	g := startGateway(t, srv.URL(), func(c *SubscriberConfig) { c.RequestTimeout = time.Hour })
-	f.step(5000) // returns although nothing is written
-	f.views.wait(t, "overflow", func() bool { return true })
-	for f.pub.Status().QueuedBatches > 0 {
-		f.message(1)
-	}
-	close(stuck)
+	g := startGateway(t, srv.URL(), nil)
+	f.step(200)
 	g.waitEqual(t, f)
-	st := f.pub.Status()
-	if st.Skipped == 0 || st.Conflated == 0 {
-		t.Errorf("publisher status %+v", st)
+	before := g.sub.Status()
+	for range 3 {
+		c := make(chan struct{})
+		stuck.Store(&c)
+		f.step(2000) // returns although nothing is written
+		stuck.Store(nil)
+		close(c)
+		g.waitEqual(t, f)
 	}
 	f.step(50)
+	g.waitEqual(t, f)
+	if st := f.pub.Status(); st.Skipped == 0 || st.Conflated == 0 || st.Dirty != 0 {
+		t.Errorf("publisher status %+v", st)
+	}
+	if st := g.sub.Status(); st.Gaps != before.Gaps || st.Requests != before.Requests {
+		t.Errorf("gaps where there should be none: %+v", st)
+	}
+}
+
+// An update is lost and none follows it: only an audit can tell.
+func TestAudit(t *testing.T) {
+	srv := startServer(t, ServerConfig{})
+	var lose atomic.Bool
+	f := startFeed(t, srv.URL(), 7, func(_ *PublisherConfig, p *Publisher) {
+		if p != nil {
+			p.lose = func(subject string, _ []byte) bool { return lose.Load() && strings.Contains(subject, ".update.") }
+		}
+	})
+	g := startGateway(t, srv.URL(), func(c *SubscriberConfig) { c.Audit = 50 * time.Millisecond })
+	f.step(300)
+	g.waitEqual(t, f)
+	lose.Store(true)
+	f.step(20)
 	g.waitEqual(t, f)
 }
 
@@ -528,7 +554,7 @@ func TestFeedRestart(t *testing.T) {
 	f = startFeed(t, srv.URL(), 3, nil)
 	f.step(300)
 	g.waitEqual(t, f)
-	if st := g.sub.Status(); st.NodeRestarts == 0 || st.Fenced == 0 || st.Malformed != 0 {
+	if st := g.sub.Status(); st.Fenced == 0 || st.Malformed != 0 {
 		t.Errorf("status %+v", st)
 	}
 }
@@ -564,7 +590,7 @@ func TestKilledFeedShowsDown(t *testing.T) {
 	begin := time.Now()
 	g.waitDown(t, orderbook.CauseLost)
 	// Three heartbeats, and what the scheduler of a busy machine adds.
-	if d := time.Since(begin); d < 2*testBeat-testBeat/2 || d > 10*missedHeartbeats*testBeat {
+	if d := time.Since(begin); d < 2*testBeat-testBeat/2 || d > 5*time.Second {
 		t.Errorf("down after %v with a heartbeat of %v", d, testBeat)
 	}
 	g.mu.Lock()
@@ -624,22 +650,91 @@ func TestFeedReconnects(t *testing.T) {
 	}
 }
 
-// A gateway that cannot keep up loses messages at its queue.
+// A restart that nobody had the time to miss: the new run has nothing to say yet,
+// and what the old one said is not shown as if it were current.
+func TestQuickRestartShowsDown(t *testing.T) {
+	srv := startServer(t, ServerConfig{})
+	g := startGateway(t, srv.URL(), nil)
+	slow := func(c *PublisherConfig, _ *Publisher) { c.Heartbeat = 10 * time.Second }
+	f := startFeed(t, srv.URL(), 7, slow)
+	f.step(300)
+	g.waitEqual(t, f)
+	f.kill()
+	f = startFeed(t, srv.URL(), 8, slow)
+	g.waitDown(t, orderbook.CauseRestarted)
+	f.step(300)
+	g.waitEqual(t, f)
+	if st := g.sub.Status(); st.NodeRestarts != 1 {
+		t.Errorf("status %+v", st)
+	}
+}
+
+// Two feed nodes own different instruments; one dies.
+func TestTwoNodes(t *testing.T) {
+	srv := startServer(t, ServerConfig{})
+	g := startGateway(t, srv.URL(), nil)
+	a := startFeed(t, srv.URL(), 7, nil)
+	b := startFeed(t, srv.URL(), 9, func(c *PublisherConfig, _ *Publisher) { c.Node = "feed-2" })
+	of := func(f *feed, symbols ...string) {
+		for _, s := range symbols {
+			for range 200 {
+				f.message(mustLookup(t, f.dir, s))
+			}
+		}
+	}
+	of(a, "BTC-USD", "BRK.A")
+	of(b, "EUR/USD")
+	g.waitEqual(t, a)
+	g.waitEqual(t, b)
+	a.kill()
+	g.wait(t, "the dead node's instruments down", func() bool {
+		for _, s := range []string{"BTC-USD", "BRK.A"} {
+			for _, w := range g.views.views[mustLookup(t, g.dir, s)].Venues {
+				if w.State != orderbook.StateDown {
+					return false
+				}
+			}
+		}
+		return true
+	})
+	g.waitEqual(t, b)
+	// The other takes them over, in an epoch of its own.
+	of(b, "BTC-USD", "BRK.A")
+	g.waitEqual(t, b)
+}
+
+// A gateway that cannot keep up loses messages at its queue, the last ones too.
 func TestSlowGateway(t *testing.T) {
 	srv := startServer(t, ServerConfig{})
-	f := startFeed(t, srv.URL(), 7, nil)
+	var written atomic.Uint64
+	f := startFeed(t, srv.URL(), 7, func(_ *PublisherConfig, p *Publisher) {
+		if p != nil {
+			p.lose = func(subject string, _ []byte) bool {
+				if strings.Contains(subject, ".update.") {
+					written.Add(1)
+				}
+				return false
+			}
+		}
+	})
 	g := startGateway(t, srv.URL(), func(c *SubscriberConfig) { c.Queue, c.RequestTimeout = 16, 30*time.Millisecond })
 	f.step(100)
 	g.waitEqual(t, f)
 	g.mu.Lock() // the sink is stuck
-	go func() {
-		f.step(3000)
-		f.views.mu.Lock()
-		g.mu.Unlock()
-		f.views.mu.Unlock()
-	}()
-	g.wait(t, "loss", func() bool { return g.sub.Status().Lost > 0 })
+	f.step(1000)
+	for st := f.pub.Status(); st.QueuedBatches > 0 || written.Load() < st.Published; st = f.pub.Status() {
+		runtime.Gosched()
+	}
+	for _, nc := range []*nats.Conn{f.nc, g.nc} { // all that was written has come
+		if err := nc.FlushTimeout(patience); err != nil {
+			t.Error(err)
+		}
+	}
+	g.mu.Unlock()
 	g.waitEqual(t, f)
+	if st := g.sub.Status(); st.Lost == 0 || st.SlowConsumer == 0 {
+		t.Errorf("status %+v", st)
+	}
 }
 
 // A full book of 50,000 levels, over our own server and over ones with lower

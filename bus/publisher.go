@@ -377,7 +377,7 @@ func (p *Publisher) repair() {
 	n := 0
 	for _, in := range p.dirty {
 		if !in.broken {
-			p.snapshot(in)
+			in.view.Snapshot(&p.snap)
 			p.buf = p.enc.update(p.buf[:0], in.symbol, in.class, &p.snap)
 			if !p.out.put(in.subject, p.buf, false) {
 				break
@@ -390,13 +390,6 @@ func (p *Publisher) repair() {
 	p.dirty = slices.Delete(p.dirty, 0, n)
 	p.count.dirty.Store(int64(len(p.dirty)))
 	p.trim()
-}
-
-// snapshot makes p.snap the instrument's complete state.
-func (p *Publisher) snapshot(in *published) {
-	in.view.Snapshot(&p.snap)
-	// A venue of which only its state is known has no top to tell.
-	p.snap.Tops = slices.DeleteFunc(p.snap.Tops, func(t orderbook.VenueQuote) bool { return t == orderbook.VenueQuote{} })
 }
 
 // trim lets go of buffers that one huge book made huge.
@@ -449,7 +442,7 @@ func (p *Publisher) request(m *nats.Msg) {
 	if in.view.Seq == 0 || in.broken {
 		return
 	}
-	p.snapshot(in)
+	in.view.Snapshot(&p.snap)
 	p.buf = p.enc.update(p.buf[:0], in.symbol, in.class, &p.snap)
 	if p.out.put(m.Reply, p.buf, false) {
 		p.count.snapshots.Add(1)

@@ -187,10 +187,10 @@ func (s *Subscriber) Run(ctx context.Context) error {
 	if s.nc.IsConnected() {
 		s.up()
 	}
+	s.share()
 	tick := time.NewTimer(maxTick)
 	defer tick.Stop()
 	for {
-		s.share()
 		select {
 		case m := <-s.msgs:
 			s.message(m)
@@ -209,8 +209,8 @@ func (s *Subscriber) Run(ctx context.Context) error {
 			if !open || s.nc.IsClosed() {
 				s.allDown(orderbook.CauseLost)
 				s.connected = false
-				s.flush()
 				s.share()
+				s.flush()
 				return fmt.Errorf("subscribe: %w", nats.ErrConnectionClosed)
 			}
 			s.checkConnection()
@@ -223,10 +223,11 @@ func (s *Subscriber) Run(ctx context.Context) error {
 			tick.Reset(s.tickTime())
 		case <-ctx.Done():
 			s.allDown(orderbook.CauseLost)
-			s.flush()
 			s.share()
+			s.flush()
 			return ctx.Err()
 		}
+		s.share()
 		s.flush()
 	}
 }

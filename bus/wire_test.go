@@ -10,6 +10,7 @@ import (
 
 	"github.com/quotewire/quotewire/bus/busv1"
 	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/orderbook"
 )
 
 // What the documentation promises to those who write their own client, checked
@@ -99,6 +100,7 @@ func TestBadRequests(t *testing.T) {
 	srv := startServer(t, ServerConfig{})
 	f := startFeed(t, srv.URL(), 7, nil)
 	f.step(50)
+	startGateway(t, srv.URL(), nil).waitEqual(t, f) // so it listens
 	nc := connect(t, srv.URL(), "foreign")
 	for _, subject := range []string{"quotewire.v1.snapshot.%zz", "quotewire.v1.snapshot.UNKNOWN"} {
 		if m, err := nc.Request(subject, []byte("junk"), 50*time.Millisecond); err == nil {
@@ -114,6 +116,70 @@ func TestBadRequests(t *testing.T) {
 	if st := f.pub.Status(); st.BadRequests != 2 {
 		t.Errorf("status %+v", st)
 	}
+}
+
+// A snapshot may be older than what came while it was waited for, if another than
+// the publisher answers: what was held then follows it.
+func TestHeldUpdatesFollowSnapshot(t *testing.T) {
+	srv := startServer(t, ServerConfig{})
+	dir := market.NewDirectory()
+	enc := encoder{dir: dir, node: "feed-9"}
+	u := typical(dir)
+	at := func(seq uint64, changed orderbook.Changed) []byte {
+		u.Epoch, u.Seq, u.Changed = 5, seq, orderbook.ChangedLevels|orderbook.ChangedQuote|changed
+		u.Levels[0].Size = market.Size(seq)
+		return enc.update(nil, "BTC-USD", market.ClassCrypto, u)
+	}
+	nc := connect(t, srv.URL(), "feed-9")
+	requests, err := nc.SubscribeSync("quotewire.v1.snapshot.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish := func(subject string, data []byte) {
+		t.Helper()
+		if err := nc.Publish(subject, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := startGateway(t, srv.URL(), func(c *SubscriberConfig) { c.RequestTimeout = time.Hour })
+	g.wait(t, "connection", func() bool { return g.sub.Status().Connected })
+	if err := g.nc.FlushTimeout(patience); err != nil {
+		t.Fatal(err)
+	}
+	const subject = "quotewire.v1.update.BTC-USD"
+	for _, seq := range []uint64{1, 2, 5, 6, 7} {
+		publish(subject, at(seq, 0))
+	}
+	m, err := requests.NextMsg(patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish(m.Reply, at(4, orderbook.ChangedSnapshot))
+	seqIs := func(want uint64) func() bool {
+		return func() bool {
+			id, _ := g.dir.Lookup("BTC-USD")
+			v := g.views.views[id]
+			return v != nil && v.Epoch == 5 && v.Seq == want && v.Venues[0].Bids.Len() == 1 && v.Venues[0].Bids.At(0).Size == market.Size(want)
+		}
+	}
+	g.wait(t, "what was held", seqIs(7))
+	// The other order: the snapshot is newer than some of what was held.
+	for _, seq := range []uint64{9, 10, 11} {
+		publish(subject, at(seq, 0))
+	}
+	if m, err = requests.NextMsg(patience); err != nil {
+		t.Fatal(err)
+	}
+	publish(m.Reply, at(10, orderbook.ChangedSnapshot))
+	g.wait(t, "the rest of what was held", seqIs(11))
+	// Nobody answers: after three heartbeats the book is shown as what it is.
+	publish(subject, at(20, 0))
+	g.wait(t, "resyncing", func() bool {
+		publish("quotewire.v1.node.feed-9", marshal(t, &busv1.Beat{Node: "feed-9", Epoch: 5, IntervalMs: 20}))
+		id, _ := g.dir.Lookup("BTC-USD")
+		v := g.views.views[id]
+		return v.Quote.BidSize == 0 && len(v.Venues) > 0 && v.Venues[0].State == orderbook.StateResyncing && v.Venues[0].Cause == orderbook.CauseGap
+	})
 }
 
 // Junk on every subject: counted, and what it concerns is asked for again.
@@ -251,4 +317,88 @@ func BenchmarkPublish(b *testing.B) {
 	b.StopTimer()
 	st := f.pub.Status()
 	b.ReportMetric(float64(st.Skipped)/float64(b.N), "skipped/op")
+}
+
+// nothing is a sink that ignores everything.
+type nothing struct{}
+
+func (nothing) Update(*orderbook.Update) {}
+func (nothing) Flush()                   {}
+
+// followed returns a subscriber and a function that makes it take the next
+// update of one instrument.
+func followed(t testing.TB) (*Subscriber, func() error) {
+	srv := startServer(t, ServerConfig{})
+	dir := market.NewDirectory()
+	s, err := NewSubscriber(SubscriberConfig{Conn: connect(t, srv.URL(), "gateway"), Directory: market.NewDirectory(),
+		Sinks: []orderbook.Sink{nothing{}}, Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	enc := encoder{dir: dir, node: "feed-1"}
+	u := typical(dir)
+	u.Seq = 0
+	var buf []byte
+	return s, func() error {
+		u.Seq++
+		buf = enc.update(buf[:0], "BTC-USD", market.ClassCrypto, u)
+		return s.update(buf, "quotewire.v1.update.BTC-USD")
+	}
+}
+
+func TestFollowAllocates(t *testing.T) {
+	s, next := followed(t)
+	const n = 1000
+	if allocs := testing.AllocsPerRun(n, func() {
+		if err := next(); err != nil {
+			t.Fatal(err)
+		}
+	}); allocs != 0 {
+		t.Errorf("%v allocations per update", allocs)
+	}
+	if s.count.Updates != n+1 || s.count.Gaps != 0 {
+		t.Errorf("%+v", s.count)
+	}
+}
+
+func BenchmarkFollow(b *testing.B) {
+	_, next := followed(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := next(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func FuzzParts(f *testing.F) {
+	f.Add("1 1/2", "1 2/2", []byte("data"))
+	f.Add("1 1/1024", "", []byte("x"))
+	f.Fuzz(func(t *testing.T, first, second string, data []byte) {
+		var a assembler
+		for _, header := range []string{first, second} {
+			m := nats.NewMsg("s")
+			if header != "" {
+				m.Header.Set(PartHeader, header)
+			}
+			m.Data = data
+			whole, ok, err := a.add(m)
+			if ok && (err != nil || len(whole)%max(len(data), 1) != 0 || len(whole) > 2*len(data)) {
+				t.Fatalf("%d bytes, %v", len(whole), err)
+			}
+		}
+		if len(a.partials) > 1 {
+			t.Fatal("kept more than one message of a subject")
+		}
+	})
+}
+
+func FuzzParseToken(f *testing.F) {
+	f.Add("BRK%2EA")
+	f.Add("%")
+	f.Fuzz(func(t *testing.T, token string) {
+		if text, err := ParseToken(token); err == nil && Token(text) != token {
+			t.Fatalf("%q parses to %q, whose token is %q", token, text, Token(text))
+		}
+	})
 }
