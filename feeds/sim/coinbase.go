@@ -170,7 +170,7 @@ func (p *coinbase) received(c *conn, b []byte) {
 	for _, s := range starts {
 		switch s.channel {
 		case "level2", "level2_50":
-			p.s.send(message{kindData, s.product.id, p.snapshot(s.product)}, c)
+			p.s.send(message{kindSnapshot, s.product.id, p.snapshot(s.product)}, c)
 		case "matches":
 			if s.product.v.last.id != 0 {
 				p.s.send(message{kindData, s.product.id, p.match("last_match", s.product, &s.product.v.last)}, c)

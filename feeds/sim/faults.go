@@ -12,7 +12,8 @@ type kind int
 
 const (
 	kindControl   kind = iota // acks, errors, statuses
-	kindData                  // trades, bars, snapshots
+	kindData                  // trades, bars, reference data
+	kindSnapshot              // an image of a book
 	kindBook                  // a change of a book or quote: the messages that DropNext skips
 	kindHeartbeat             // heartbeats and what else only shows life
 	kindRaw                   // ordered with SendRaw
@@ -32,7 +33,10 @@ type faults struct {
 	refuseConnections bool
 	corrupt           map[string]bool
 	drop              map[string]int
+	lose              map[string]int // snapshots
 	slow              int
+	disturbed         map[string]*disturbance
+	line              line
 }
 
 // checksum is the checksum to send for a symbol.
@@ -59,14 +63,14 @@ func (s *Server) send(m message, to ...*conn) {
 			return
 		}
 	}
-	for _, c := range to {
-		c.lastSent = s.market.now
-		if c.batching {
-			c.addToBatch(m)
-		} else {
-			c.enqueue(m.data)
-		}
+	if n := s.faults.lose[m.symbol]; n > 0 && m.kind == kindSnapshot {
+		s.faults.lose[m.symbol] = n - 1
+		return
 	}
+	if m.kind == kindBook && len(to) > 0 && !s.disturb(&m, to) {
+		return
+	}
+	s.pass(m, to)
 }
 
 func canonical(symbol string) string { return strings.Replace(symbol, "/", "-", 1) }

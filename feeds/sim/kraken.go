@@ -426,7 +426,7 @@ func (p *kraken) snapshot(c *conn, sub krakenSub) {
 		b = append(b, `,"timestamp":"`...)
 		b = appendTime(b, p.s.market.now)
 		b = append(b, `"}]}`...)
-		p.s.send(message{kindData, v.pair.spec.Pair, b}, c)
+		p.s.send(message{kindSnapshot, v.pair.spec.Pair, b}, c)
 	}
 }
 

@@ -60,6 +60,7 @@ type Server struct {
 	log      *slog.Logger
 	market   *Market
 	proto    protocol
+	postman  *postman
 	upgrader websocket.Upgrader
 	wg       sync.WaitGroup
 
@@ -112,6 +113,8 @@ func NewServer(cfg Config) (*Server, error) {
 	default:
 		return nil, fmt.Errorf("simulated server: provider %q is not one of polygon, coinbase, kraken", cfg.Provider)
 	}
+	s.postman = &postman{s}
+	s.market.attach(s.postman) // before the protocol, which may still batch what it lets go
 	s.market.attach(s.proto)
 	return s, nil
 }
@@ -159,6 +162,7 @@ func (s *Server) URL() string {
 // the server is left. The market goes on without it.
 func (s *Server) Close() {
 	s.market.detach(s.proto)
+	s.market.detach(s.postman)
 	s.market.mu.Lock()
 	s.shut = true
 	for c := range s.live {
