@@ -7,6 +7,7 @@ import (
 
 	"github.com/quotewire/quotewire/feeds"
 	"github.com/quotewire/quotewire/feeds/coinbase"
+	"github.com/quotewire/quotewire/feeds/coinbaseadvanced"
 	"github.com/quotewire/quotewire/feeds/kraken"
 	"github.com/quotewire/quotewire/feeds/polygon"
 )
@@ -44,6 +45,12 @@ func adapters() map[string]adapter {
 					Credentials: coinbase.Credentials{Key: c.APIKey, Secret: c.APISecret, Passphrase: c.Passphrase}})
 			},
 			channels: []string{coinbase.Level2Batch, coinbase.Level2, coinbase.Matches, coinbase.Heartbeat, coinbase.Status},
+		},
+		"coinbase-advanced": {
+			connect: func(c feedConfig, _ *slog.Logger) (feeds.Connector, error) {
+				return coinbaseadvanced.New(coinbaseadvanced.Config{URL: c.URL, Products: c.Symbols, Channels: c.Channels})
+			},
+			channels: coinbaseadvanced.Channels(),
 		},
 		"kraken": {
 			connect: func(c feedConfig, _ *slog.Logger) (feeds.Connector, error) {

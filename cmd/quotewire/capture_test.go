@@ -40,10 +40,16 @@ func TestVerifyRecordings(t *testing.T) {
 	}{
 		{"kraken", "kraken/v2_BTC-ETH-USD_d10_2026-07-07.ndjson.zst", 2962},
 		{"coinbase", "coinbase/exchange_BTC-ETH-USD_2026-07-07.ndjson.zst", 0},
+		// Derived from the one before, not a recording of Advanced Trade.
+		{"coinbase-advanced", "coinbase/DERIVED_adv_shaped_2026-07-07.jsonl.zst", 0},
 	} {
 		t.Run(tt.provider, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "x.qwc")
-			run(t, "capture", "import", "--format", "ndjson", "--provider", tt.provider, recording(t, tt.file), path)
+			format := "ndjson"
+			if strings.Contains(tt.file, ".jsonl") {
+				format = "jsonl"
+			}
+			run(t, "capture", "import", "--format", format, "--provider", tt.provider, recording(t, tt.file), path)
 			var got verification
 			if err := json.Unmarshal(run(t, "capture", "verify", "--json", path), &got); err != nil {
 				t.Fatal(err)

@@ -15,7 +15,7 @@ import (
 
 // Config says which provider a Server plays.
 type Config struct {
-	// Provider is "polygon", "coinbase" or "kraken".
+	// Provider is "polygon", "coinbase", "coinbase-advanced" or "kraken".
 	Provider string
 	// Market is what is shown. It is stepped by its owner, not by the server.
 	Market *Market
@@ -108,10 +108,12 @@ func NewServer(cfg Config) (*Server, error) {
 		s.proto = newPolygon(s)
 	case "coinbase":
 		s.proto = newCoinbase(s)
+	case "coinbase-advanced":
+		s.proto = newCoinbaseAdvanced(s)
 	case "kraken":
 		s.proto = newKraken(s)
 	default:
-		return nil, fmt.Errorf("simulated server: provider %q is not one of polygon, coinbase, kraken", cfg.Provider)
+		return nil, fmt.Errorf("simulated server: provider %q is not one of polygon, coinbase, coinbase-advanced, kraken", cfg.Provider)
 	}
 	s.postman = &postman{s}
 	s.market.attach(s.postman) // before the protocol, which may still batch what it lets go
