@@ -1,0 +1,92 @@
+package quotewire_test
+
+import (
+	"context"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/quotewire/quotewire/feeds"
+	"github.com/quotewire/quotewire/feeds/coinbase"
+	"github.com/quotewire/quotewire/feeds/kraken"
+	"github.com/quotewire/quotewire/feeds/sim"
+)
+
+// chaosVenue is a venue that takes part. Adding one is adding a row.
+//
+// Polygon is not among them: its transport is the provider's own library, whose
+// connections cannot be made within a bubble.
+type chaosVenue struct {
+	name     string // in the simulated market and in the directory
+	provider string // of the simulator, the transport and the decoder
+	// Decimals beside those of the pair.
+	price, size int
+	// depth is how many levels a side the books have that it sends; 0 all.
+	depth int
+	// blind says that its protocol does not show when a change of a book was
+	// lost, or came late, among others: no sequence, no checksum. Such faults
+	// are not ordered there, because nobody could tell. A blind venue's silence
+	// therefore always ends with a new connection.
+	blind   bool
+	connect func(dial chaosDial, symbols []string) (feeds.Connector, error)
+}
+
+type chaosDial = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// chaosURL is dialed through memory. Its host keeps proxies of the environment
+// out.
+const chaosURL = "ws://127.0.0.1:1"
+
+func chaosVenues() []chaosVenue {
+	return []chaosVenue{
+		{name: "coinbase", provider: "coinbase", blind: true,
+			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
+				return coinbase.New(coinbase.Config{URL: chaosURL, Products: symbols, NetDial: dial})
+			}},
+		// At depth 10 the checksum covers the whole book. At greater depths it
+		// does not show what is lost below.
+		{name: "kraken", provider: "kraken", price: -1, size: 2, depth: 10,
+			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
+				return kraken.New(kraken.Config{URL: chaosURL, Symbols: slashed(symbols), Depth: 10, Book: true, Trades: true, NetDial: dial})
+			}},
+	}
+}
+
+func slashed(symbols []string) []string {
+	out := make([]string, len(symbols))
+	for i, s := range symbols {
+		out[i] = strings.Replace(s, "-", "/", 1)
+	}
+	return out
+}
+
+// chaosMarket is ten pairs on the venues, from busy to one that is quiet.
+func chaosMarket(seed uint64, start time.Time, venues []chaosVenue) sim.MarketConfig {
+	cfg := sim.MarketConfig{Seed: seed, Start: start, Stocks: []sim.StockSpec{}}
+	for _, r := range []struct {
+		pair, price, usual string
+		decimals, sizes    int
+		vol, spread, rate  float64
+	}{
+		{"BTC-USD", "95012.30", "0.12", 2, 6, 0.9, 0.4, 9},
+		{"ETH-USD", "3320.15", "1.5", 2, 6, 1.1, 0.6, 7},
+		{"SOL-USD", "186.42", "20", 2, 6, 1.4, 1, 5},
+		{"XRP-USD", "2.3140", "900", 4, 6, 1.3, 1.2, 4},
+		{"DOGE-USD", "0.32140", "6000", 5, 1, 1.6, 1.4, 4},
+		{"ADA-USD", "0.9312", "2500", 4, 6, 1.5, 1.6, 3},
+		{"LTC-USD", "104.27", "12", 2, 6, 1.2, 1.8, 3},
+		{"PEPE-USD", "0.0000098450", "12000000", 10, 0, 2.2, 2, 3},
+		{"LINK-USD", "22.145", "80", 3, 4, 1.5, 2, 2},
+		{"DOT-USD", "6.8312", "300", 4, 4, 1.7, 2.5, 0.6},
+	} {
+		spec := sim.CryptoSpec{Pair: r.pair, Price: r.price, VolBps: r.vol}
+		for i, v := range venues {
+			spec.Venues = append(spec.Venues, sim.VenueSpec{
+				Venue: v.name, PriceDecimals: r.decimals + v.price, SizeDecimals: r.sizes + v.size, Size: r.usual,
+				SpreadBps: r.spread * (1 + float64(i)/5), Levels: 40, Rate: r.rate, Lag: time.Duration(1+7*i) * time.Millisecond,
+			})
+		}
+		cfg.Cryptos = append(cfg.Cryptos, spec)
+	}
+	return cfg
+}

@@ -1,0 +1,221 @@
+package quotewire_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/quotewire/quotewire/feeds"
+	"github.com/quotewire/quotewire/feeds/sim"
+	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/normalizer"
+	"github.com/quotewire/quotewire/orderbook"
+)
+
+// chaosWorld is one seed: a market, venues, a line or two to each, and the books
+// at their end, wired as the program wires them.
+type chaosWorld struct {
+	chaosResult
+	*chaosTruth
+	seed   uint64
+	rnd    *rand.Rand
+	began  time.Time
+	market *sim.Market
+	feeds  []*chaosFeed
+	byID   map[market.FeedID]*chaosFeed
+	stop   func()
+	wg     sync.WaitGroup
+
+	mu       sync.Mutex // the shard's one goroutine at a time
+	shard    *orderbook.Shard
+	journal  []string
+	failures []string
+}
+
+// chaosFeed is one line to a venue: a simulated server of its own, so that two
+// lines to one venue fail apart.
+type chaosFeed struct {
+	name        string
+	venue       chaosVenue
+	server      *sim.Server
+	supervisor  *feeds.Supervisor
+	decoder     normalizer.Decoder
+	events      []market.Event
+	unreachable atomic.Bool
+}
+
+func newChaosWorld(t *testing.T, seed uint64) *chaosWorld {
+	w := &chaosWorld{seed: seed, rnd: rand.New(rand.NewPCG(seed, 0xc4a05)), began: time.Now(), byID: map[market.FeedID]*chaosFeed{}}
+	w.faults, w.repairs = map[string]int{}, map[string][]time.Duration{}
+	venues := chaosVenues()
+	w.rnd.Shuffle(len(venues), func(i, j int) { venues[i], venues[j] = venues[j], venues[i] })
+	venues = venues[:min(len(venues), 4)]
+	dir := market.NewDirectory()
+	var err error
+	if w.market, err = sim.NewMarket(chaosMarket(seed, w.began, venues)); err != nil {
+		t.Fatal(err)
+	}
+	w.chaosTruth = newChaosTruth(w, dir, venues)
+	w.market.Watch(w.note)
+	utc := func(market.Class) *time.Location { return time.UTC }
+	w.shard = orderbook.NewShard(orderbook.Config{Directory: dir, Epoch: 1, Sinks: []orderbook.Sink{w}, Resync: w.resync, Location: utc})
+	ctx, cancel := context.WithCancel(context.Background())
+	w.stop = cancel
+	for _, v := range venues {
+		for line := range 1 + w.rnd.IntN(10)/7 {
+			f, err := w.newFeed(dir, v, fmt.Sprintf("%s-%d", v.provider, line+1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.feeds = append(w.feeds, f)
+		}
+	}
+	for _, f := range w.feeds {
+		w.wg.Go(func() {
+			if err := f.supervisor.Run(ctx, func(fr feeds.Frame) error { return w.frame(f, fr) }); !errors.Is(err, context.Canceled) {
+				w.fail("%s: Run returned %v", f.name, err)
+			}
+		})
+	}
+	return w
+}
+
+func (w *chaosWorld) newFeed(dir *market.Directory, v chaosVenue, name string) (*chaosFeed, error) {
+	f := &chaosFeed{name: name, venue: v}
+	var err error
+	if f.server, err = sim.NewServer(sim.Config{Provider: v.provider, Market: w.market}); err != nil {
+		return nil, err
+	}
+	pipes := &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
+	f.server.Serve(pipes)
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if f.unreachable.Load() {
+			return nil, syscall.ECONNREFUSED
+		}
+		return pipes.dial(ctx)
+	}
+	connector, err := v.connect(dial, w.market.Symbols(v.name))
+	if err != nil {
+		return nil, err
+	}
+	// Impatient, so that two minutes are long enough for a venue that was away
+	// to be back before the end.
+	f.supervisor = &feeds.Supervisor{Feed: name, Provider: v.provider, Connector: connector,
+		Policy: feeds.Policy{InitialBackoff: 250 * time.Millisecond, MaxBackoff: 4 * time.Second, ConnectTimeout: 10 * time.Second}}
+	if f.decoder, err = normalizer.New(v.provider, normalizer.Config{Directory: dir, Feed: name}); err != nil {
+		return nil, err
+	}
+	id, err := dir.Feed(name)
+	w.byID[id] = f
+	return f, err
+}
+
+// frame leads a frame of one feed to the books.
+func (w *chaosWorld) frame(f *chaosFeed, fr feeds.Frame) error {
+	var err error
+	f.events, err = f.decoder.Decode(f.events[:0], fr)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.frames++
+	if err != nil {
+		w.refused++
+		if *chaosSeed != 0 {
+			w.logLocked("%s: %v", f.name, err)
+		}
+	}
+	if fr.Kind != feeds.Data && fr.Kind != feeds.Reply {
+		w.logLocked("%s is %s %s", f.name, fr.Kind, fr.Payload)
+	}
+	w.shard.Apply(f.events)
+	return nil
+}
+
+// resync asks a book's feed for a fresh image. The shard calls it, so w.mu is
+// held.
+func (w *chaosWorld) resync(id market.FeedID, instrument market.InstrumentID, cause orderbook.Cause) {
+	f := w.byID[id]
+	symbol, ok := f.decoder.VenueSymbol(instrument)
+	w.logLocked("%s: %s is to be resynced: %s", f.name, symbol, cause)
+	if ok {
+		w.resyncs++
+		f.supervisor.Resync(symbol)
+	}
+}
+
+// close ends everything. That nothing is left the bubble sees to.
+func (w *chaosWorld) close() {
+	w.stop()
+	w.wg.Wait()
+	for _, f := range w.feeds {
+		f.server.Close()
+	}
+}
+
+func (w *chaosWorld) log(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.logLocked(format, args...)
+}
+
+func (w *chaosWorld) logLocked(format string, args ...any) {
+	w.journal = append(w.journal, fmt.Sprintf("%7.3fs ", time.Since(w.began).Seconds())+fmt.Sprintf(format, args...))
+}
+
+func (w *chaosWorld) fail(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.failLocked(format, args...)
+}
+
+const maxChaosFailures = 5
+
+func (w *chaosWorld) failLocked(format string, args ...any) {
+	if len(w.failures) < maxChaosFailures {
+		w.logLocked("WRONG: "+format, args...)
+		w.failures = append(w.failures, w.journal[len(w.journal)-1])
+	}
+}
+
+// story is all that happened, up to what went wrong.
+func (w *chaosWorld) story() string {
+	return fmt.Sprintf("seed %d:\n%s\n\n%s", w.seed, strings.Join(w.journal, "\n"), w.chaosResult.String())
+}
+
+// pipeListener hands out connections in memory.
+type pipeListener struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func (l *pipeListener) dial(ctx context.Context) (net.Conn, error) {
+	a, b := net.Pipe()
+	select {
+	case l.conns <- b:
+		return a, nil
+	case <-l.done:
+		return nil, syscall.ECONNREFUSED
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
+func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
