@@ -53,13 +53,30 @@ var conditionRules = map[Condition]ConditionRule{
 	28: {"reopening_print", true, true, true},
 	29: {"seller", false, false, true},
 	30: {"sold_last", true, true, true},
+	32: {"sold_out_of_sequence", true, false, true},
 	33: {"sold_out_of_sequence", true, false, true},
 	34: {"split_trade", true, true, true},
 	36: {"yellow_flag", true, true, true},
 	37: {"odd_lot", false, false, true},
 	38: {"corrected_close", true, true, false},
+	41: {"trade_through_exempt", true, true, true}, // no sale condition: says nothing of the price
 	52: {"contingent", false, false, true},
 	53: {"qualified_contingent", false, false, true},
+	59: {"placeholder_611_exempt", true, true, true},
+
+	// Of options, where OPRA sends a cancelled print once more. One that came
+	// late and out of sequence is not the last.
+	201: {"canceled", false, false, false},
+	202: {"late_out_of_sequence", true, false, true},
+	203: {"last_and_canceled", false, false, false},
+	204: {"late", true, true, true},
+	205: {"opening_trade_and_canceled", false, false, false},
+	206: {"opening_trade_late_out_of_sequence", true, false, true},
+	207: {"only_trade_and_canceled", false, false, false},
+	208: {"opening_trade_and_late", true, true, true},
+	209: {"automatic_execution_option", true, true, true},
+	210: {"reopening_trade_option", true, true, true},
+	219: {"intermarket_sweep_option", true, true, true},
 
 	// Not of the tapes, which stay far below.
 	ConditionBlock: {"block_trade", false, false, true},
@@ -91,6 +108,10 @@ func (c Condition) String() string { return string(c.Append(nil)) }
 // rules, field by field.
 func (e *Event) Updates() (highLow, last, volume bool) {
 	highLow, last, volume = true, true, true
+	if e.Kind == KindValue { // no print: an index has no last but its level
+		index := e.Value == ValueIndex
+		return index, index || e.Value == ValueLast, false
+	}
 	for _, c := range e.Conditions[:e.NumConditions] {
 		r := c.Rule()
 		highLow = highLow && r.HighLow

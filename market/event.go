@@ -48,10 +48,30 @@ const (
 	KindStale
 	// KindHeartbeat says that the feed is alive. Instrument may be 0.
 	KindHeartbeat
+	// KindValue is a number that is neither quote nor print, in Price: what it
+	// is, Value says.
+	KindValue
+	// KindLULD is the limit up-limit down bands of a US stock: High and Low.
+	// Conditions holds the SIP's indicators, in its own numbering.
+	KindLULD
+	// KindImbalance tells of an auction to come: Size is the shares that find no
+	// counterpart, AskSize those that do, Price where the book would clear, Side
+	// the side that is too large (SideNone where the provider does not say),
+	// Auction its type, AuctionTime when.
+	KindImbalance
+	// KindCorrection puts one print in the place of another: ID, Ask and AskSize
+	// are those of the print that was wrong; Price, Size and Conditions are
+	// right; TradeSequence is the number of the print that replaces it, 0 if it
+	// keeps its own.
+	KindCorrection
+	// KindCancel takes a print back, which ID, Price and Size name. With
+	// FlagError it was no trade at all.
+	KindCancel
 )
 
 var kindNames = [...]string{"none", "level", "clear", "checksum", "quote", "trade", "bar",
-	"status", "instrument", "gap", "up", "down", "stale", "heartbeat"}
+	"status", "instrument", "gap", "up", "down", "stale", "heartbeat", "value", "luld", "imbalance",
+	"correction", "cancel"}
 
 // String returns the kind's lower-case name.
 func (k Kind) String() string {
@@ -85,7 +105,40 @@ const (
 	// FlagReply marks events of an answer to a request beside the stream, such
 	// as the REST snapshot that a provider's resync starts from.
 	FlagReply
+	// FlagNoSize marks a quote whose provider tells prices alone, as of
+	// currencies. Its Size and AskSize are 1 where the side is there: a quote
+	// takes part in the best bid and offer only with a size, and 1 is the least
+	// that any venue could show, so that one with a real size at the same price
+	// comes before it.
+	FlagNoSize
+	// FlagBarDay tells a provider bar's interval.
+	FlagBarDay
+	// FlagRevised marks a bar that takes the place of one told before.
+	FlagRevised
+	// FlagError marks a KindCancel of a print that was reported in error.
+	FlagError
 )
+
+// ValueKind says what a [KindValue] is.
+type ValueKind uint8
+
+// The kinds of values.
+const (
+	ValueNone  ValueKind = iota
+	ValueIndex           // the level of an index
+	ValueFair            // what the provider takes for the fair price
+	ValueLast            // the last price, as the provider sees it
+)
+
+var valueNames = [...]string{"", "index", "fair", "last"}
+
+// String returns the kind's lower-case name, "" for none.
+func (v ValueKind) String() string {
+	if int(v) < len(valueNames) {
+		return valueNames[v]
+	}
+	return "unknown"
+}
 
 // Side is a side of a book, or of a trade the side that took liquidity.
 type Side uint8
@@ -195,7 +248,10 @@ type Event struct {
 	AskVenue      VenueID      // NBBO: venue of the ask
 	Depth         uint16       // KindClear: levels a side kept by the venue, 0 all
 	Checksum      Checksum     // KindChecksum, KindClear: how it is made
+	Value         ValueKind    // KindValue: what it is
 	Conditions    [MaxConditions]Condition
+	Auction       byte   // KindImbalance: its letter, 'O' open, 'M' close, and so on; 0 unknown
+	AuctionTime   uint16 // KindImbalance: New York's clock, 930 for 9:30; 0 unknown
 
 	Time     int64  // venue's event time, ns since the Unix epoch, UTC; 0 unknown
 	Received int64  // when the frame reached us, ns since the Unix epoch, UTC

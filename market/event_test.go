@@ -3,6 +3,7 @@ package market_test
 import (
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/quotewire/quotewire/market"
 )
@@ -23,8 +24,11 @@ func TestConditionsTheStrictestWins(t *testing.T) {
 		{"official close", []market.Condition{15}, 0, false, false, false},
 		{"corrected close", []market.Condition{38}, 0, true, true, false},
 		{"sold out of sequence", []market.Condition{33}, 0, true, false, true},
-		{"unknown codes change nothing", []market.Condition{41, 60000}, 0, true, true, true},
-		{"unknown beside known", []market.Condition{41, 37}, 0, false, false, true},
+		{"unknown codes change nothing", []market.Condition{58, 60000}, 0, true, true, true},
+		{"trade-through exempt", []market.Condition{14, 41}, 0, true, true, true},
+		{"exempt and odd", []market.Condition{41, 37}, 0, false, false, true},
+		{"option cancelled", []market.Condition{203}, 0, false, false, false},
+		{"option late", []market.Condition{202}, 0, true, false, true},
 		{"corrected close out of hours", []market.Condition{38, 12}, 0, false, false, false},
 		{"from before the subscription", nil, market.FlagPrior, false, true, false},
 	} {
@@ -36,8 +40,29 @@ func TestConditionsTheStrictestWins(t *testing.T) {
 	}
 }
 
+func TestValuesUpdateNoVolume(t *testing.T) {
+	for v, want := range map[market.ValueKind][3]bool{
+		market.ValueIndex: {true, true, false}, market.ValueLast: {false, true, false}, market.ValueFair: {}, market.ValueNone: {},
+	} {
+		e := market.Event{Kind: market.KindValue, Value: v}
+		if h, l, vol := e.Updates(); [3]bool{h, l, vol} != want {
+			t.Errorf("%v: %t, %t, %t, want %t", v, h, l, vol, want)
+		}
+	}
+	if s := market.ValueFair.String() + market.ValueKind(99).String(); s != "fairunknown" {
+		t.Error(s)
+	}
+}
+
+// TestEventSize holds what every batch costs.
+func TestEventSize(t *testing.T) {
+	if n := unsafe.Sizeof(market.Event{}); n > 208 {
+		t.Errorf("an event has %d bytes", n)
+	}
+}
+
 func TestConditionNames(t *testing.T) {
-	for c, want := range map[market.Condition]string{0: "regular", 37: "odd_lot", 59: "cond_59", 65535: "cond_65535"} {
+	for c, want := range map[market.Condition]string{0: "regular", 37: "odd_lot", 41: "trade_through_exempt", 58: "cond_58", 65535: "cond_65535"} {
 		if got := c.String(); got != want {
 			t.Errorf("%d: %q, want %q", uint16(c), got, want)
 		}
