@@ -177,7 +177,9 @@ func (c *quoteContent) delta(dst []byte, v *orderbook.View) ([]byte, bool) {
 		dst = append(dst, '}')
 		changed = true
 	}
-	c.bid, c.ask = priceRange{}, priceRange{}
+	if changed {
+		c.bid, c.ask = priceRange{}, priceRange{}
+	}
 	c.sent, c.next = c.next, c.sent
 	return dst, changed
 }

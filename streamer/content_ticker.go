@@ -31,11 +31,20 @@ func (c *tickerContent) note(v *orderbook.View, u *orderbook.Update) {
 		return
 	}
 	c.notes++
-	for i := range u.Trades {
+	trades := u.Trades
+	if u.Changed&orderbook.ChangedSnapshot != 0 {
+		// Its print may be long known, and others are not in it.
+		trades = nil
+		if v.Ticker.HasLast {
+			c.last.add(v.Ticker.Last)
+		}
+	}
+	for i := range trades {
 		// Only prints that may set the last price draw the wick.
-		e := market.Event{Flags: u.Trades[i].Flags, NumConditions: u.Trades[i].NumConditions, Conditions: u.Trades[i].Conditions}
+		t := &trades[i]
+		e := market.Event{Flags: t.Flags, NumConditions: t.NumConditions, Conditions: t.Conditions}
 		if _, last, _ := e.Updates(); last {
-			c.last.add(u.Trades[i].Price)
+			c.last.add(t.Price)
 		}
 	}
 	is, was := &v.Ticker, &c.seen
@@ -91,11 +100,13 @@ func (c *tickerContent) delta(dst []byte, v *orderbook.View) ([]byte, bool) {
 	dst = c.fields(dst, is, was, false)
 	wick := c.last.beyond(is.Last)
 	changed := len(dst) > start || wick
-	if changed && (wick || c.notes > 1) {
-		dst = c.appendMerged(dst)
+	if changed {
+		if wick || c.notes > 1 {
+			dst = c.appendMerged(dst)
+		}
+		c.sent = *is
+		c.forget()
 	}
-	c.sent = *is
-	c.forget()
 	return dst, changed
 }
 

@@ -37,7 +37,7 @@ type content interface {
 	// forward.
 	note(v *orderbook.View, u *orderbook.Update)
 	// delta appends the fields that differ from what was sent last and makes
-	// them sent; false if there are none.
+	// them sent; false if there are none, and then what was noted stays.
 	delta(dst []byte, v *orderbook.View) ([]byte, bool)
 	// snapshot appends all the fields of what was sent last.
 	snapshot(dst []byte) []byte
