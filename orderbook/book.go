@@ -20,6 +20,9 @@ type BookStats struct {
 	Trades     uint64 // prints taken, without those from before the subscription
 	TradesLost uint64 // prints missing in the venue's numbering
 	TradesDup  uint64 // prints that came twice, or over another feed already
+	// Corrections counts prints that the venue corrected or took back. The
+	// ticker and the volume are left as they were.
+	Corrections uint64
 
 	Volume      market.Size // sum of the prints' sizes, at Scale; stays at the largest number
 	Scale       market.Scale

@@ -122,6 +122,10 @@ func (s *Shard) apply(e *market.Event) {
 		s.top(s.book(f, in, e), e)
 	case market.KindTrade:
 		s.trade(s.book(f, in, e), e)
+	case market.KindValue:
+		s.value(s.book(f, in, e), e)
+	case market.KindCorrection, market.KindCancel:
+		s.book(f, in, e).stats.Corrections++
 	case market.KindStatus:
 		s.status(s.book(f, in, e), e)
 	case market.KindInstrument:

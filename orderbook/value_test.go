@@ -1,0 +1,48 @@
+package orderbook
+
+import (
+	"testing"
+
+	"github.com/quotewire/quotewire/market"
+)
+
+// TestValues: the level of an index makes a ticker without volume; a fair value
+// makes none; a correction is counted and changes nothing.
+func TestValues(t *testing.T) {
+	r := newRig(t, Config{})
+	id, _ := r.dir.Instrument("I:SPX", market.ClassIndex)
+	v, _ := r.dir.Venue("polygon")
+	event := func(k market.Kind, what market.ValueKind, price market.Price, at int64) market.Event {
+		return market.Event{Kind: k, Value: what, Flags: market.FlagLast, Feed: 1, Venue: v, Instrument: id, Time: at, Received: at,
+			Price: price, PriceDecimals: 2}
+	}
+	const at = 1678220098130000000
+	r.apply([]market.Event{
+		event(market.KindValue, market.ValueIndex, 398850, at),
+		event(market.KindValue, market.ValueIndex, 398900, at+1),
+		event(market.KindValue, market.ValueIndex, 398800, at+2),
+		event(market.KindValue, market.ValueFair, 999999, at+3),
+		event(market.KindCorrection, 0, 999999, at+4),
+		event(market.KindCancel, 0, 999999, at+5),
+		event(market.KindLULD, 0, 999999, at+6),
+		event(market.KindImbalance, 0, 999999, at+7),
+	})
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	tk := r.views[id].Ticker
+	if !tk.HasLast || tk.Last != 398800 || tk.High != 398900 || tk.Low != 398800 || tk.Open != 398850 || tk.Volume != 0 || tk.Trades != 0 {
+		t.Errorf("ticker %+v", tk)
+	}
+	if n := r.views[id].Seq; n != 3 {
+		t.Errorf("%d updates, want 3", n)
+	}
+	rep := r.shard.Report(1)
+	if len(rep) != 1 || rep[0].Corrections != 2 || rep[0].Trades != 0 {
+		t.Errorf("report %+v", rep)
+	}
+	r.apply([]market.Event{event(market.KindValue, market.ValueLast, 398850, at+8)})
+	if tk := r.views[id].Ticker; tk.Last != 398850 || tk.LastSize != 0 {
+		t.Errorf("ticker %+v", tk)
+	}
+}
