@@ -56,8 +56,8 @@ func (s *scanner) member(v *span) bool {
 	default:
 		s.i = i
 		s.opened = false
-		s.name = name
 		*v = s.value()
+		s.name = name // the names within are passed over
 		return v.kind != absent
 	}
 	s.i = i
@@ -71,6 +71,8 @@ func (s *scanner) slowMember(v *span) bool {
 	if !s.key() {
 		return false
 	}
+	name := s.name
 	*v = s.value()
+	s.name = name
 	return v.kind != absent
 }

@@ -68,6 +68,22 @@ func TestScannerRefusesEveryTruncation(t *testing.T) {
 	}
 }
 
+// The name of a member is its own, not one within its value.
+func TestMemberKeepsItsName(t *testing.T) {
+	for _, text := range []string{`{"a":1,"list":[{"b":{"c":2}}],"o":{"d":3}}`, ` { "a" : 1, "list" : [ {"b":{"c":2}} ], "o" : {"d":3} } `} {
+		var s scanner
+		s.reset([]byte(text))
+		s.open('{')
+		var names []string
+		for v := (span{}); s.member(&v); {
+			names = append(names, string(s.name))
+		}
+		if !s.end() || strings.Join(names, " ") != "a list o" {
+			t.Errorf("%s: names %q", text, names)
+		}
+	}
+}
+
 func TestScannerDepthBound(t *testing.T) {
 	for depth, want := range map[int]bool{1: true, maxDepth: true, maxDepth + 1: false, 100_000: false} {
 		for _, brackets := range []string{"[]", "{}"} {
