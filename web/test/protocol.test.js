@@ -210,7 +210,7 @@ test('a gap is told, and what follows it is taken', (t) => {
   r.client.connect();
   r.socket.give(WELCOME);
   r.socket.give(ack(r, 7, 'X', 'trade'), { ...snapshot(7, 10), channel: 'trade', events: [] },
-    { type: 'gap', sid: 7, from: 11, to: 40, reason: 'slow_consumer' }, { type: 'trade', sid: 7, seq: 41, prev: 40, events: [] });
+    { type: 'gap', sid: 7, from: 11, to: 40, reason: 'slow_consumer' }, { type: 'trade', sid: 7, seq: 45, prev: 44, events: [] });
   assert.deepEqual(log.map((l) => l[0]), ['ack', 'snapshot', 'gap', 'event']);
   assert.equal(r.client.stats.resyncs, 0);
 });
@@ -256,8 +256,11 @@ test('silence is noticed, then ends the connection', (t) => {
   r.advance(13_500);
   assert.equal(first.closed, true);
   assert.notEqual(r.socket, first);
-  first.give(snapshot(1, 1)); // a dead socket's words are not heard
-  assert.equal(r.client.stats.snapshots, 0);
+  const state = r.client.state;
+  first.give({ type: 'heartbeat', tx: 1, lag: 77 }); // a dead socket's words are not heard
+  first.drop();
+  assert.equal(r.client.lag, 0);
+  assert.equal(r.client.state, state);
 });
 
 test('unsubscribing names what was subscribed, and late messages are dropped', (t) => {

@@ -34,6 +34,7 @@ const watchlist = new Watchlist(byID('watchlist'), {
 let chosen = null; // Instrument
 let book = new Book();
 let terms = null; // of the book, as granted
+let deep = false; // the book has had levels
 let subscriptions = []; // of the chosen instrument
 let settling = null;
 
@@ -70,31 +71,32 @@ client.subscribe({ channel: 'quote', symbols: ['*'], interval: '250ms' }, { ack:
 client.subscribe({ channel: 'ticker', symbols: ['*'], interval: '250ms' }, { ack: onAck, snapshot: onTicker, delta: onTicker });
 
 // Class and venues of symbols come from /v1/symbols, asked for again when a
-// symbol appears that it did not have.
+// symbol appears that it did not have, and now and then.
 
 let loading = null;
 let retry = 500;
 
-function loadSoon() {
-  loading ??= setTimeout(load, 300);
+function loadSoon(delay = 300) {
+  clearTimeout(loading);
+  loading = setTimeout(load, delay);
 }
 
 async function load() {
+  clearTimeout(loading);
   try {
     const response = await fetch(here('v1/symbols'), { cache: 'no-store', signal: AbortSignal.timeout(5000) });
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
     const { symbols } = await response.json();
     for (const terms of symbols) instruments.of(terms.symbol).describe(terms);
     retry = 500;
-    loading = null;
     arrange();
     if (symbols.length === 0) watchlist.say('No symbols yet. They appear here as the feeds report them.');
-    // Venues and decimals of a symbol become known as its feeds speak.
-    if ([...instruments].some((i) => i.venues.length === 0 || i.class === 'unknown')) loading = setTimeout(load, 3000);
+    // More venues of a symbol become known as their feeds speak.
+    loadSoon([...instruments].some((i) => i.venues.length === 0) ? 3000 : 30_000);
   } catch {
     watchlist.say('The list of symbols cannot be had right now.');
     retry = Math.min(retry * 2, 10_000);
-    loading = setTimeout(load, retry);
+    loadSoon(retry);
   }
 }
 
@@ -123,6 +125,7 @@ function choose(symbol, deliberate) {
   subscriptions = [];
   book = new Book();
   terms = null;
+  deep = false;
   ladder.say('Waiting for the book.');
   tape.begin(instrument);
   onFrame(drawInstrument);
@@ -180,6 +183,7 @@ function drawInstrument() {
 function drawBook() {
   if (!chosen || (!book.intact && book.bids.length + book.asks.length === 0)) return;
   for (const { price } of [...book.bids, ...book.asks]) chosen.see(decimalsOf(price));
+  deep ||= book.bids.length + book.asks.length > 0;
   const top = topOfBook();
   const empty = book.bids.length + book.asks.length === 0 && !top;
   ladder.say(empty ? (chosen.state === 'live' ? 'No orders.' : 'No venue of this instrument is live.') : '');
@@ -192,7 +196,7 @@ function drawBook() {
 /** The best bid and offer as a book, for instruments that have nothing deeper. */
 function topOfBook() {
   const { quote } = chosen;
-  if (book.bids.length + book.asks.length > 0 || !quote) return null;
+  if (deep || !quote) return null;
   const side = (price, size, venues) => (price === undefined ? [] : [{ price, size, venues: venues ?? null }]);
   const top = { bids: side(quote.bid, quote.bid_total, quote.bid_venues), asks: side(quote.ask, quote.ask_total, quote.ask_venues) };
   return top.bids.length + top.asks.length > 0 ? top : null;
@@ -281,5 +285,4 @@ addEventListener('resize', () => onFrame(() => watchlist.tick({ ...colours })));
 link.draw();
 showTab('watchlist');
 health.start();
-load();
-client.connect();
+load().finally(() => client.connect()); // in this order the list need not be regrouped

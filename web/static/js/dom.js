@@ -39,10 +39,10 @@ const calm = matchMedia('(prefers-reduced-motion: reduce)');
 
 const flashing = new WeakMap();
 
-/** Tints a cell's text for a moment: tone is "up" or "down". */
+/** Tints a cell's text for a moment: tone is "up", "down", "up-soft" or "down-soft". */
 export function flash(node, tone) {
   if (calm.matches) return;
   flashing.get(node)?.cancel();
   // No last keyframe: it ends in whatever the cell looks like by then.
-  flashing.set(node, node.animate([{ offset: 0, color: `var(--${tone})` }], { duration: 800, easing: 'ease-in' }));
+  flashing.set(node, node.animate([{ offset: 0, color: `var(--${tone})` }], { duration: 550, easing: 'ease-in' }));
 }

@@ -9,7 +9,9 @@ const LABEL_SHARE = 0.3; // a venue's segment narrower than this has no room for
 const PERCENT_SHARE = 0.5; // and for its percentage
 
 export class Ladder {
+  /** levels: how many a side at most; fewer are shown where there is less room. */
   constructor(root, levels) {
+    this.most = levels;
     this.levels = levels;
     this.root = root;
     this.asks = rows(levels, 'ask');
@@ -19,7 +21,7 @@ export class Ladder {
     this.badge = el('span', { class: 'tag', 'data-tone': 'warn', hidden: true });
     this.balanceBid = el('span', { class: 'num' });
     this.balanceAsk = el('span', { class: 'num' });
-    this.balance = el('div', { class: 'balance', title: `Size of the best ${levels} levels, bids against asks` },
+    this.balance = el('div', { class: 'balance' },
       this.balanceBid, el('div', { class: 'balance-bar', 'aria-hidden': 'true' }), this.balanceAsk);
     this.note = el('p', { class: 'empty', hidden: true });
     this.message = el('p', { class: 'empty' }, 'Choose an instrument.');
@@ -34,19 +36,39 @@ export class Ladder {
       this.balance);
     root.append(this.table, this.message);
     root.addEventListener('pointerover', (event) => this.#explain(event));
+    new ResizeObserver(() => this.#fit()).observe(root);
   }
+
+  /** Shows as many levels a side as there is room for: the spread stays in sight. */
+  #fit() {
+    const least = parseInt(getComputedStyle(this.root).getPropertyValue('--level'), 10);
+    const taken = [...this.table.children].filter((part) => !part.classList.contains('side')).reduce((sum, part) => sum + part.offsetHeight + 4, 0);
+    const fitting = Math.floor((this.root.clientHeight - taken) / 2 / least);
+    const levels = Math.max(5, Math.min(this.most, fitting));
+    if (!this.root.clientHeight || levels === this.levels) return;
+    this.levels = levels;
+    for (const side of [this.asks, this.bids]) side.forEach((row, i) => (row.root.hidden = i >= levels));
+    this.balance.title = `Size of the best ${levels} levels, bids against asks`;
+    if (this.#drawn) this.draw(...this.#drawn);
+  }
+
+  #drawn = null;
 
   /** Says in place of the levels why there are none. */
   say(text) {
     setText(this.message, text);
     this.message.hidden = text === '';
+    if (text !== '') this.#drawn = null;
+    else if (this.table.hidden) requestAnimationFrame(() => this.#fit()); // it had no height before
     this.table.hidden = text !== '';
   }
 
   /** note, if any, stands where the levels would be that there are none of. */
   draw(book, instrument, note = '') {
+    this.#drawn = [book, instrument, note];
     setText(this.note, note);
     this.note.hidden = note === '';
+    this.table.classList.toggle('top-only', note !== '');
     const asks = book.asks.slice(0, this.levels);
     const bids = book.bids.slice(0, this.levels);
     const best = bids[0] ?? asks[0];
@@ -54,6 +76,7 @@ export class Ladder {
       price: instrument.priceDecimals,
       size: (text) => instrument.showSize(text, best.price), // alike at all levels
     };
+    
     const askSums = sums(asks);
     const bidSums = sums(bids);
     // Floats from here on: lengths of bars, not numbers that are read.

@@ -37,14 +37,17 @@ export class LinkView {
     }
     this.#retry = el('button', { type: 'button' }, 'Try now');
     this.#retry.addEventListener('click', () => client.retryNow());
-    this.#reason = el('span');
-    notice.append(this.#reason, this.#retry);
+    // The seconds tick on the screen; they are not read out each time.
+    this.#reason = el('span', { role: 'alert' });
+    this.#countdown = el('span', { class: 'num', 'aria-hidden': 'true' });
+    notice.append(this.#reason, this.#countdown, this.#retry);
   }
 
   #client;
   #text;
   #notice;
   #reason;
+  #countdown;
   #retry;
   #values = {};
   #inside = []; // ms
@@ -98,9 +101,9 @@ export class LinkView {
     if (state === LinkState.SILENT) parts.push('No heartbeat from the server.');
     else parts.push('Not connected.');
     if (this.#lastSeen !== null) parts.push(`What is shown is from ${new Date(this.#lastSeen).toLocaleTimeString([], { hour12: false })}.`);
-    if (state === LinkState.WAITING) parts.push(`Next attempt in ${Math.max(1, Math.ceil((this.#client.retryAt - now) / 1000))} s.`);
-    if (state === LinkState.CONNECTING) parts.push('Connecting…');
     setText(this.#reason, parts.join(' '));
+    const wait = Math.max(1, Math.ceil((this.#client.retryAt - now) / 1000));
+    setText(this.#countdown, state === LinkState.WAITING ? `Next attempt in ${wait} s.` : state === LinkState.CONNECTING ? 'Connecting…' : '');
   }
 }
 

@@ -278,7 +278,8 @@ class Row {
     setText(cell, text === undefined ? '–' : price(text, decimals));
     if (before === undefined || text === undefined || !fresh) return;
     const way = compare(text, before);
-    if (way !== 0) flash(cell, way > 0 ? 'up' : 'down');
+    const soft = name === 'last' ? '' : '-soft'; // quotes tick more often than trades, and say less
+    if (way !== 0) flash(cell, (way > 0 ? 'up' : 'down') + soft);
   }
 
   drawPath(colours) {
