@@ -186,11 +186,16 @@ function drawBook() {
   deep ||= book.bids.length + book.asks.length > 0;
   const top = topOfBook();
   const empty = book.bids.length + book.asks.length === 0 && !top;
-  ladder.say(empty ? (chosen.state === 'live' ? 'No orders.' : 'No venue of this instrument is live.') : '');
+  ladder.say(empty ? emptyBook() : '');
   setAttr(ladder.root, 'data-intact', book.intact ? null : 'false');
   if (!empty) ladder.draw(top ?? book, chosen, top ? 'Best bid and offer only: no feed carries deeper levels.' : '');
   setText(byID('book-terms'), terms && !top ? `${terms.depth ? `${terms.depth} levels` : 'all levels'} · ${terms.interval === '0' ? 'every change' : terms.interval}` : '');
   byID('verified').hidden = top !== null;
+}
+
+function emptyBook() {
+  if (client.state !== LinkState.LIVE) return 'No book while not connected.';
+  return chosen.fresh ? 'No orders.' : 'No venue of this instrument is live.';
 }
 
 /** The best bid and offer as a book, for instruments that have nothing deeper. */
