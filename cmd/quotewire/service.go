@@ -109,7 +109,7 @@ func (s *service) run(ctx context.Context) (err error) {
 	s.engine = orderbook.NewEngine(orderbook.Config{Directory: s.dir, Epoch: s.epoch, Resync: s.ingest.askResync}, n,
 		func(i int) []orderbook.Sink { return append([]orderbook.Sink{s.hub.Sink(i)}, joined.sinks()...) })
 	s.ingest.take, s.ingest.batch = s.engine.Submit, s.engine.Batch
-	s.registry.MustRegister(&feedCollector{in: s.ingest, engine: s.engine})
+	s.registry.MustRegister(&collector{in: s.ingest, engine: s.engine, bus: joined})
 	if s.record != "" {
 		if err := s.openRecording(); err != nil {
 			return err
@@ -303,49 +303,4 @@ func (s *service) closeRecording() error {
 		return fmt.Errorf("record: %w", err)
 	}
 	return nil
-}
-
-// feedCollector exports the feeds' and books' counters.
-type feedCollector struct {
-	in     *ingest
-	engine *orderbook.Engine
-}
-
-var (
-	descUp = prometheus.NewDesc("quotewire_feed_up", "1 while the feed's connection is live.", []string{"feed", "provider"}, nil)
-
-	descFrames     = prometheus.NewDesc("quotewire_feed_frames_total", "Messages of the provider.", []string{"feed"}, nil)
-	descEvents     = prometheus.NewDesc("quotewire_feed_events_total", "Events decoded.", []string{"feed"}, nil)
-	descReconnects = prometheus.NewDesc("quotewire_feed_reconnects_total", "Connections that came up after the first.", []string{"feed"}, nil)
-	descResyncs    = prometheus.NewDesc("quotewire_feed_resyncs_total", "Books asked for again.", []string{"feed"}, nil)
-	descRefused    = prometheus.NewDesc("quotewire_feed_refused_total", "Parts of frames refused.", []string{"feed", "cause"}, nil)
-	descQueued     = prometheus.NewDesc("quotewire_engine_queued_batches", "Batches of events that wait for a shard.", []string{"shard"}, nil)
-)
-
-// Describe implements prometheus.Collector.
-func (c *feedCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUp, descFrames, descEvents, descReconnects, descResyncs, descRefused, descQueued} {
-		ch <- d
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (c *feedCollector) Collect(ch chan<- prometheus.Metric) {
-	for _, s := range c.in.statuses() {
-		up := 0.0
-		if s.State == feeds.StateLive {
-			up = 1
-		}
-		ch <- prometheus.MustNewConstMetric(descUp, prometheus.GaugeValue, up, s.Feed, s.Provider)
-		ch <- prometheus.MustNewConstMetric(descFrames, prometheus.CounterValue, float64(s.Frames), s.Feed)
-		ch <- prometheus.MustNewConstMetric(descEvents, prometheus.CounterValue, float64(s.events), s.Feed)
-		ch <- prometheus.MustNewConstMetric(descReconnects, prometheus.CounterValue, float64(s.Reconnects), s.Feed)
-		ch <- prometheus.MustNewConstMetric(descResyncs, prometheus.CounterValue, float64(s.Resyncs), s.Feed)
-		for cause, n := range s.refused {
-			ch <- prometheus.MustNewConstMetric(descRefused, prometheus.CounterValue, float64(n), s.Feed, string(cause))
-		}
-	}
-	for i, n := range c.engine.Queued() {
-		ch <- prometheus.MustNewConstMetric(descQueued, prometheus.GaugeValue, float64(n), fmt.Sprint(i))
-	}
 }
