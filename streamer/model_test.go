@@ -238,7 +238,9 @@ func (c *modelClient) reconnect() {
 	c.open()
 }
 
-func (c *modelClient) request(format string, args ...any) { c.s.handle(fmt.Appendf(nil, format, args...)) }
+func (c *modelClient) request(format string, args ...any) {
+	c.s.handle(fmt.Appendf(nil, format, args...))
+}
 
 // drain takes what the session has to send.
 func (c *modelClient) drain() {
