@@ -120,7 +120,9 @@ func printInfo(w io.Writer, path string, i *capture.Info) error {
 	p("created\t%s UTC\n", i.Header.Created.UTC().Format("2006-01-02 15:04:05"))
 	keys := make([]string, 0, len(i.Header.Meta))
 	for k := range i.Header.Meta {
-		keys = append(keys, k)
+		if k != metaFeeds { // the table below has them
+			keys = append(keys, k)
+		}
 	}
 	sort.Strings(keys)
 	for _, k := range keys {

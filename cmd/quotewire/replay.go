@@ -54,7 +54,11 @@ give the same bytes.`,
 				if x != 0 {
 					return fmt.Errorf("--speed %s needs --listen; without it only --speed max makes sense", speed)
 				}
-				return replayToLines(cmd.Context(), loggerOf(cmd), src, epoch, subs.requests(), cmd.OutOrStdout())
+				requests, err := subs.requests()
+				if err != nil {
+					return err
+				}
+				return replayToLines(cmd.Context(), loggerOf(cmd), src, epoch, requests, cmd.OutOrStdout())
 			}
 			s := newService(loggerOf(cmd), streamer.Config{})
 			s.listen, s.epoch = listen, epoch
@@ -182,10 +186,13 @@ func (v *intervalValue) Set(s string) error {
 }
 
 // requests returns one subscription a channel.
-func (f *subscribeFlags) requests() []wire.Request {
+func (f *subscribeFlags) requests() ([]wire.Request, error) {
 	var out []wire.Request
 	for i, name := range f.channels {
-		ch, _ := wire.ParseChannel(name)
+		ch, ok := wire.ParseChannel(name)
+		if !ok {
+			return nil, fmt.Errorf("--channel: no channel %q%s", name, suggest(name, []string{"quote", "book", "trade", "ticker"}))
+		}
 		r := wire.Request{Op: wire.OpSubscribe, ID: jsonNumber(i + 1), Channel: ch, Symbols: f.symbols,
 			Given: wire.FieldChannel | wire.FieldSymbols}
 		if f.venue != wire.Consolidated {
@@ -203,5 +210,5 @@ func (f *subscribeFlags) requests() []wire.Request {
 		r.Resolve()
 		out = append(out, r)
 	}
-	return out
+	return out, nil
 }

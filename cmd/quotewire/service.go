@@ -208,13 +208,20 @@ func (s *service) whenDone(done chan struct{}) <-chan struct{} {
 }
 
 // runSources runs all sources until ctx ends or all have ended by themselves.
-// What they say in ending is still taken: books outlive their sources.
+// What providers sent before the end is still taken. That we hang up is not news
+// of a market, so it is neither told to clients nor recorded: a capture that ends
+// says nothing of its connections.
 func (s *service) runSources(ctx context.Context) error {
 	taking := context.WithoutCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)
 	for _, src := range s.sources {
 		g.Go(func() error {
-			err := src.src.Run(ctx, func(f feeds.Frame) error { return s.ingest.frame(taking, f) })
+			err := src.src.Run(ctx, func(f feeds.Frame) error {
+				if f.Kind == feeds.Down && ctx.Err() != nil {
+					return nil
+				}
+				return s.ingest.frame(taking, f)
+			})
 			if err != nil && ctx.Err() == nil {
 				return fmt.Errorf("feed %q: %w", src.name, err)
 			}

@@ -33,7 +33,11 @@ func newSub() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return subscribeLines(cmd, u, subs.requests(), count)
+			requests, err := subs.requests()
+			if err != nil {
+				return err
+			}
+			return subscribeLines(cmd, u, requests, count)
 		},
 	}
 	cmd.Flags().StringVar(&server, "url", "http://127.0.0.1:8080", "the server")
