@@ -27,7 +27,7 @@ func fuzzDecoder(f *testing.F, provider, sound string, seeds ...string) {
 			if err != nil && (!errors.As(err, &refusal) || refusal.Count < 1 || refusal.Cause == "" || refusal.Detail == "") {
 				t.Fatalf("error %v is no refusal", err)
 			}
-			if err == nil && !json.Valid(payload) {
+			if err == nil && !json.Valid(payload) && string(payload) != "pong" { // OKX's answer to a ping
 				t.Errorf("taken: %q", payload)
 			}
 			if err != nil && refusal.Cause == CauseSyntax && refusal.Count == 1 && len(dst) > before {
@@ -81,5 +81,7 @@ func FuzzPolygon(f *testing.F) {
 		`[{"ev":"XL2","pair":"BTC-USD","t":1610462411115,"x":1,"b":[[33712.71,0.18635]],"a":[[33718.23,3.5527483]]}]`,
 		`[{"ev":"XT","pair":"X:BTCUSD","p":43575.6,"t":1706649628023,"s":4.522e-05,"c":[2],"i":14,"x":23}]`,
 		`[{"ev":"A","sym":"FCX","v":4989,"av":4332125,"vw":78.0894,"o":78.1,"c":78.08,"h":78.125,"l":78.07,"s":1788877043000,"e":1788877044000,"dv":"4989.0"}]`,
+		"["+polygonLULD+","+polygonNOI+"]", "["+polygonC+","+polygonCA+"]", "["+polygonV+","+polygonFMV+"]", "["+polygonXA+"]",
+		"["+futureT+","+futureQ+","+futureAM+"]",
 		`[{"ev":"status","status":"error","message":"not authorized"}]`)
 }

@@ -118,6 +118,23 @@ func (r *rig) show(e market.Event) string {
 		put(market.Scale{Price: e.PriceDecimals, Size: e.SizeDecimals}.String() + " tick=" + price(e.Price) + " lot=" + size(e.Size))
 	case market.KindStatus:
 		put(e.Status.String())
+	case market.KindValue:
+		put(e.Value.String() + " " + price(e.Price))
+	case market.KindLULD:
+		put("high=" + price(e.High) + " low=" + price(e.Low))
+		for _, c := range e.Conditions[:e.NumConditions] {
+			put(market.Format(int64(c), 0))
+		}
+	case market.KindImbalance:
+		put(strings.TrimSpace(e.Side.String()+" "+size(e.Size)) + " paired=" + size(e.AskSize) + " price=" + price(e.Price))
+		put("auction=" + string(e.Auction) + "@" + market.Format(int64(e.AuctionTime), 0))
+	case market.KindCorrection:
+		put(price(e.Ask) + "x" + size(e.AskSize) + " id=" + e.ID.String() + " to " + price(e.Price) + "x" + size(e.Size) + " id=" + market.Format(int64(e.TradeSequence), 0))
+		for _, c := range e.Conditions[:e.NumConditions] {
+			put(c.String())
+		}
+	case market.KindCancel:
+		put(price(e.Price) + "x" + size(e.Size) + " id=" + e.ID.String())
 	}
 	for _, f := range []struct {
 		flag market.Flags
@@ -125,6 +142,7 @@ func (r *rig) show(e market.Event) string {
 	}{
 		{market.FlagSnapshot, "snapshot"}, {market.FlagNBBO, "nbbo"}, {market.FlagPrior, "prior"},
 		{market.FlagBarSecond, "second"}, {market.FlagBarMinute, "minute"},
+		{market.FlagNoSize, "nosize"}, {market.FlagBarDay, "day"}, {market.FlagRevised, "revised"}, {market.FlagError, "error"},
 		{market.FlagContiguous, "contiguous"}, {market.FlagLast, "last"},
 	} {
 		if e.Has(f.flag) {

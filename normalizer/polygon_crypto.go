@@ -4,14 +4,14 @@ import "github.com/quotewire/quotewire/market"
 
 // cryptoHeader reads what all crypto events of Polygon begin with.
 func (d *polygon) cryptoHeader() (l *polygonListing, v market.VenueID, t int64, why *fault) {
-	if l, why = d.symbol(fieldPair); why != nil {
+	if l, why = d.symbol(fieldPair, spellCrypto); why != nil {
 		return nil, 0, 0, why
 	}
 	if v, why = d.exchange(&d.crypto, letter('x'), "x"); why != nil {
 		return l, 0, 0, why
 	}
 	if v == 0 {
-		v = d.itself()
+		v = d.venueOf(market.ClassCrypto)
 	}
 	t, why = d.time(letter('t'), "t")
 	return l, v, t, why
@@ -27,8 +27,8 @@ func (d *polygon) cryptoTrade(dst []market.Event) ([]market.Event, *fault) {
 	n := len(dst)
 	dst, e := d.add(dst, market.KindTrade)
 	e.Instrument, e.Venue, e.Time, e.Flags = l.id, venue, t, market.FlagLast
-	if why = d.print(e); why == nil {
-		why = d.conditions(e)
+	if why = d.print(e, false); why == nil {
+		why = d.conditions(e, letter('c'))
 	}
 	if why != nil {
 		return dst[:n], why
@@ -54,7 +54,7 @@ func (d *polygon) cryptoQuote(dst []market.Event) ([]market.Event, *fault) {
 	n := len(dst)
 	dst, e := d.add(dst, market.KindQuote)
 	e.Instrument, e.Venue, e.Time, e.Flags = l.id, venue, t, market.FlagLast
-	if why = d.sides(e, 1); why != nil {
+	if why = d.sides(e, 1, false); why != nil {
 		return dst[:n], why
 	}
 	return dst, nil

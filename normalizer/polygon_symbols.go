@@ -69,17 +69,111 @@ func (v *polygonVenues) venue(d *market.Directory, x uint64) (market.VenueID, bo
 	return id, true
 }
 
+// polygonMarket is a market of Polygon, the last part of a connection's URL.
+type polygonMarket uint8
+
+const (
+	marketUnknown polygonMarket = iota
+	marketOther                 // any but futures: symbols tell their class themselves
+	marketFutures
+	marketCME
+	marketCBOT
+	marketNYMEX
+	marketCOMEX
+)
+
+func (m polygonMarket) isFutures() bool { return m >= marketFutures }
+
+// polygonMarketOf reads a connection's URL: wss://socket.massive.com/stocks,
+// wss://socket.massive.com/futures/cme.
+func polygonMarketOf(url string) polygonMarket {
+	url, _, _ = strings.Cut(url, "?")
+	parts := strings.Split(strings.TrimSuffix(url, "/"), "/")
+	last, before := parts[len(parts)-1], ""
+	if len(parts) > 1 {
+		before = parts[len(parts)-2]
+	}
+	switch {
+	case last == "futures":
+		return marketFutures
+	case before != "futures":
+		if last == "stocks" || last == "options" || last == "forex" || last == "crypto" || last == "indices" {
+			return marketOther
+		}
+		return marketUnknown
+	case last == "cme":
+		return marketCME
+	case last == "cbot":
+		return marketCBOT
+	case last == "nymex":
+		return marketNYMEX
+	case last == "comex":
+		return marketCOMEX
+	}
+	return marketFutures
+}
+
+// polygonVenueKind is a venue for what names no exchange of its own.
+type polygonVenueKind uint8
+
+const (
+	polygonTape     polygonVenueKind = iota // the consolidated tapes of stocks and options
+	polygonItself                           // what Polygon makes over venues without a tape
+	polygonCurrency                         // currencies, which have no exchange
+	polygonFutures
+	polygonVenueKinds
+)
+
+// futuresVenues names the exchanges of the futures markets by their ISO 10383
+// codes.
+var futuresVenues = map[polygonMarket]string{
+	marketCME: "XCME", marketCBOT: "XCBT", marketNYMEX: "XNYM", marketCOMEX: "XCEC",
+}
+
+// venueOf returns the venue of what an exchange does not name.
+func (d *polygon) venueOf(c market.Class) market.VenueID {
+	k := polygonItself
+	switch c {
+	case market.ClassStock, market.ClassOption:
+		k = polygonTape
+	case market.ClassForex:
+		k = polygonCurrency
+	case market.ClassFuture:
+		k = polygonFutures
+	}
+	if d.venues[k] == 0 {
+		name := [...]string{"sip", "polygon", "forex", "futures"}[k]
+		if exchange, ok := futuresVenues[d.market]; ok && k == polygonFutures {
+			name = exchange
+		}
+		d.venues[k], _ = d.dir.Venue(name)
+	}
+	return d.venues[k]
+}
+
+// polygonSpelling says how a field spells its symbols.
+type polygonSpelling uint8
+
+const (
+	spellPlain    polygonSpelling = iota // with the prefix of its class
+	spellCrypto                          // a pair of crypto, without a prefix
+	spellCurrency                        // a pair of currencies, without a prefix
+)
+
 // polygonSymbol makes a symbol of the stream canonical and tells its class by
-// its prefix. Stocks are taken as they are ("BRK.B"), options and indices keep
+// its prefix, or by the field that it came from where it has none. Stocks and
+// futures are taken as they are ("BRK.B", "ESZ6"), options and indices keep
 // their prefix ("O:SPY261218C00700000", "I:SPX"), pairs are written BASE-QUOTE
-// whatever their form ("X:BTC-USD", "X:BTCUSD", "C:EURUSD", "EUR/USD"). With
-// pair set the symbol comes from a pair field, which has no prefix.
-func polygonSymbol(symbol string, pair bool) (canonical string, c market.Class, ok bool) {
+// whatever their form ("X:BTC-USD", "X:BTCUSD", "C:EURUSD", "EUR/USD").
+func polygonSymbol(symbol string, how polygonSpelling) (canonical string, c market.Class, ok bool) {
 	prefix, rest, found := strings.Cut(symbol, ":")
 	switch {
-	case !found && pair:
+	case !found && how == spellCrypto:
 		canonical, ok = splitPair(symbol)
 		return canonical, market.ClassCrypto, ok
+	case !found && how == spellCurrency:
+		canonical, ok = splitPair(symbol)
+		return canonical, market.ClassForex, ok
 	case !found:
 		return symbol, market.ClassStock, symbol != ""
 	}
@@ -97,6 +191,9 @@ func polygonSymbol(symbol string, pair bool) (canonical string, c market.Class, 
 	}
 	return "", 0, false
 }
+
+// currencySpelling returns how a subscription spells a pair of currencies.
+func currencySpelling(canonical string) string { return strings.Replace(canonical, "-", "/", 1) }
 
 // pairQuotes are the quote currencies that are looked for at the end of a pair
 // without a separator, longer ones first.
@@ -121,8 +218,9 @@ func splitPair(s string) (string, bool) {
 	return "", false
 }
 
-// isFuture tells a futures contract ("ESZ6") from a stock, which share event
-// types and have no prefix: tickers of US stocks hold no digit.
+// isFuture tells a futures contract ("ESZ6") from a stock where the connection's
+// market is not known: they share event types and have no prefix, but tickers of
+// US stocks hold no digit.
 func isFuture(symbol []byte) bool {
 	for _, c := range symbol {
 		if c == ':' {

@@ -29,13 +29,13 @@ func TestPolygonTrade(t *testing.T) {
 		"empty conditions":             {`[14,37]`, `[]`, "trade MSFT @ARCX 412.08x50  id=88213 +last"},
 		"one condition as a number":    {`[14,37]`, `37`, "trade MSFT @ARCX 412.08x50  id=88213 odd_lot +last"},
 		"spaces in conditions":         {`[14,37]`, `[ 14 , 37 ]`, line},
-		"unknown condition":            {`[14,37]`, `[41,65535]`, "trade MSFT @ARCX 412.08x50  id=88213 cond_41 cond_65535 +last"},
+		"unknown condition":            {`[14,37]`, `[41,65535]`, "trade MSFT @ARCX 412.08x50  id=88213 trade_through_exempt cond_65535 +last"},
 		"six conditions":               {`[14,37]`, `[1,2,3,4,5,7]`, "trade MSFT @ARCX 412.08x50  id=88213 acquisition average_price automatic_execution bunched bunched_sold cash_sale +last"},
 		"number as id":                 {`"88213"`, `88213`, line},
 		"no id":                        {`"i":"88213",`, ``, "trade MSFT @ARCX 412.08x50  id= intermarket_sweep odd_lot +last"},
 		"class share":                  {"MSFT", "BRK.B", "trade BRK.B @ARCX 412.08x50  id=88213 intermarket_sweep odd_lot +last"},
 		"preferred":                    {"MSFT", "BACpB", "trade BACpB @ARCX 412.08x50  id=88213 intermarket_sweep odd_lot +last"},
-		"option":                       {"MSFT", "O:SPY261218C00700000", "trade O:SPY261218C00700000 @ARCX 412.08x50  id=88213 intermarket_sweep odd_lot +last"},
+		"option":                       {"MSFT", "O:SPY261218C00700000", "trade O:SPY261218C00700000 @exchange-11 412.08x50  id=88213 intermarket_sweep odd_lot +last"},
 		"exponent":                     {`"p":412.08`, `"p":4.1208e+2`, line},
 		"string price":                 {`412.08`, `"412.08"`, line},
 		"BRK.A":                        {`412.08`, `750000.00`, "trade MSFT @ARCX 750000.00x50  id=88213 intermarket_sweep odd_lot +last"},
@@ -112,7 +112,7 @@ func TestPolygonQuoteSizesInRoundLots(t *testing.T) {
 	r := newRigWith(t, "polygon", Config{QuoteSizeUnit: RoundLots})
 	r.want(r.decode("["+polygonQ+"]", one(polygonQ, "MSFT", "O:SPY261218C00700000"), "["+polygonT+"]"),
 		"quote MSFT @sip 412.07x8000@XNAS 412.10x16000@BATS +nbbo +last",
-		"quote O:SPY261218C00700000 @sip 412.07x80@XNAS 412.10x160@BATS +nbbo +last",
+		"quote O:SPY261218C00700000 @sip 412.07x80@exchange-12 412.10x160@exchange-19 +nbbo +last",
 		"trade MSFT @ARCX 412.08x50  id=88213 intermarket_sweep odd_lot +last")
 	r.refuse(CauseBadNumber, one(polygonQ, `"bs":80`, `"bs":922337203685477580`))
 }
@@ -160,7 +160,7 @@ func TestPolygonBars(t *testing.T) {
 		"bar FCX @sip o=78.1000 h=78.1250 l=78.0700 c=78.0800 vw=78.0894 v=4989.00000 day=4332125.03836 +second +last",
 		"bar I:SPX @polygon o=3985.67 h=3985.67 l=3985.67 c=3985.67 vw=0.00 v=0 day=0 +second +last",
 		"bar BTC-USD @polygon o=27503.8 h=27893.8 l=26503.8 c=27203.8 vw=26503.8 v=951.6112 day=738.6112 +minute +last",
-		"bar USD-EUR @polygon o=0.9288 h=0.9289 l=0.9206 c=0.9286 vw=0.9288 v=4110 day=9470157 +minute +last")
+		"bar USD-EUR @forex o=0.9288 h=0.9289 l=0.9206 c=0.9286 vw=0.9288 v=4110 day=9470157 +minute +last")
 	if e := events[0]; e.Start != 1764599400e9 || e.End != 1764599460e9 || e.Time != e.End {
 		t.Errorf("start %d, end %d, time %d", e.Start, e.End, e.Time)
 	}
@@ -201,25 +201,27 @@ func TestPolygonSymbols(t *testing.T) {
 	for _, c := range []struct {
 		symbol, want string
 		class        market.Class
-		pair         bool
+		how          polygonSpelling
 	}{
-		{"AAPL", "AAPL", market.ClassStock, false},
-		{"BRK.B", "BRK.B", market.ClassStock, false},
-		{"O:SPY261218C00700000", "O:SPY261218C00700000", market.ClassOption, false},
-		{"I:SPX", "I:SPX", market.ClassIndex, false},
-		{"BTC-USD", "BTC-USD", market.ClassCrypto, true},
-		{"X:BTC-USD", "BTC-USD", market.ClassCrypto, false},
-		{"X:BTCUSD", "BTC-USD", market.ClassCrypto, false},
-		{"X:DOGEUSD", "DOGE-USD", market.ClassCrypto, false},
-		{"X:DOGEUSDT", "DOGE-USDT", market.ClassCrypto, false},
-		{"X:1INCHEUR", "1INCH-EUR", market.ClassCrypto, false},
-		{"C:EURUSD", "EUR-USD", market.ClassForex, false},
-		{"C:USD-EUR", "USD-EUR", market.ClassForex, false},
-		{"C:EUR/USD", "EUR-USD", market.ClassForex, false},
-		{"", "", 0, false}, {"X:", "", 0, false}, {"X:USD", "", 0, false}, {"X:-USD", "", 0, false},
-		{"I:", "", 0, false}, {"Y:Z", "", 0, false}, {"ABCDEFGH", "", 0, true},
+		{"AAPL", "AAPL", market.ClassStock, spellPlain},
+		{"BRK.B", "BRK.B", market.ClassStock, spellPlain},
+		{"O:SPY261218C00700000", "O:SPY261218C00700000", market.ClassOption, spellPlain},
+		{"I:SPX", "I:SPX", market.ClassIndex, spellPlain},
+		{"BTC-USD", "BTC-USD", market.ClassCrypto, spellCrypto},
+		{"X:BTC-USD", "BTC-USD", market.ClassCrypto, spellPlain},
+		{"X:BTCUSD", "BTC-USD", market.ClassCrypto, spellPlain},
+		{"X:DOGEUSD", "DOGE-USD", market.ClassCrypto, spellPlain},
+		{"X:DOGEUSDT", "DOGE-USDT", market.ClassCrypto, spellPlain},
+		{"X:1INCHEUR", "1INCH-EUR", market.ClassCrypto, spellPlain},
+		{"EUR/USD", "EUR-USD", market.ClassForex, spellCurrency},
+		{"USD/CNH", "USD-CNH", market.ClassForex, spellCurrency},
+		{"C:EURUSD", "EUR-USD", market.ClassForex, spellPlain},
+		{"C:USD-EUR", "USD-EUR", market.ClassForex, spellPlain},
+		{"C:EUR/USD", "EUR-USD", market.ClassForex, spellPlain},
+		{"", "", 0, spellPlain}, {"X:", "", 0, spellPlain}, {"X:USD", "", 0, spellPlain}, {"X:-USD", "", 0, spellPlain},
+		{"I:", "", 0, spellPlain}, {"Y:Z", "", 0, spellPlain}, {"ABCDEFGH", "", 0, spellCrypto},
 	} {
-		got, class, ok := polygonSymbol(c.symbol, c.pair)
+		got, class, ok := polygonSymbol(c.symbol, c.how)
 		if got != c.want && ok || ok != (c.want != "") || ok && class != c.class {
 			t.Errorf("%q: got %q %s %t, want %q %s", c.symbol, got, class, ok, c.want, c.class)
 		}
@@ -229,6 +231,10 @@ func TestPolygonSymbols(t *testing.T) {
 func TestPolygonSymbolsOfRequests(t *testing.T) {
 	r := newRig(t, "polygon")
 	am := `[{"ev":"AM","sym":"X:BTCUSD","v":9,"o":3,"c":2,"h":2,"l":2,"s":1610463240000,"e":1610463300000}]`
+	currency := r.decode(`[{"ev":"C","p":"EUR/USD","x":48,"a":1.16012,"b":1.16008,"t":1764599400784}]`)
+	if s, _ := r.d.VenueSymbol(currency[0].Instrument); s != "EUR/USD" {
+		t.Errorf("a pair of currencies is asked for as %q", s)
+	}
 	for _, e := range r.decode(am, "["+polygonT+"]") {
 		if s, ok := r.d.VenueSymbol(e.Instrument); !ok || s != r.dir.Symbol(e.Instrument) {
 			t.Errorf("%s: venue symbol %q, %t", r.dir.Symbol(e.Instrument), s, ok)
@@ -241,12 +247,6 @@ func TestPolygonKnownMessagesWithoutEvents(t *testing.T) {
 	r.want(r.decode(
 		`[{"ev":"status","status":"connected","message":"Connected Successfully"}]`,
 		`[{"ev":"status","status":"auth_failed","message":"authentication failed"},{"ev":"status","status":"max_connections","message":"x"}]`,
-		`[{"ev":"LULD","T":"MSFT","h":432.6,"l":391.4,"i":[17],"z":3,"t":1764599400000000,"q":2}]`,
-		`[{"ev":"NOI","T":"IBM","t":1764599000223013600,"at":930,"a":"M","i":44,"x":10,"o":4800,"p":4400,"b":305.03}]`,
-		`[{"ev":"C","p":"EUR/USD","x":48,"a":1.16012,"b":1.16008,"t":1764599400784}]`,
-		`[{"ev":"V","val":6812.4,"T":"I:SPX","t":1764599400130}]`,
-		`[{"ev":"T","sym":"ESZ6","p":6852.25,"s":1,"t":1764599400379,"q":94739}]`, // a future
-		`[{"ev":"Q","sym":"ESZ6","bp":6852.25,"bs":1,"bt":1764599400379,"ap":6852.5,"as":4,"at":1764599400379,"t":1764599400379}]`,
 		`[]`, ` [ ] `,
 	))
 	if n := len(r.dir.Instruments(0)); n != 0 {

@@ -1,7 +1,6 @@
 package normalizer
 
 import (
-	"encoding/json"
 	"testing"
 
 	"github.com/shopspring/decimal"
@@ -101,53 +100,6 @@ func TestCoinbaseRecording(t *testing.T) {
 	}
 }
 
-func TestPolygonDocumentedExamples(t *testing.T) {
-	r := newRig(t, "polygon")
-	kinds := map[market.Kind]int{}
-	for _, line := range recording(t, "polygon/massive_documented_examples.jsonl") {
-		var l struct {
-			Path    string
-			Example json.RawMessage
-		}
-		if err := json.Unmarshal(line, &l); err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range r.decode("[" + string(l.Example) + "]") {
-			kinds[e.Kind]++
-			checkEvent(t, r, &e)
-		}
-	}
-	// T, Q and XL2 with its 4 levels; XT, XQ; option T and Q; 10 A and AM.
-	want := map[market.Kind]int{market.KindTrade: 3, market.KindQuote: 3, market.KindBar: 10,
-		market.KindClear: 1, market.KindLevel: 4}
-	for k, n := range want {
-		if kinds[k] != n {
-			t.Errorf("%d events of kind %s, want %d", kinds[k], k, n)
-		}
-	}
-}
-
-func TestPolygonRealFrames(t *testing.T) {
-	r := newRig(t, "polygon")
-	kinds := map[market.Kind]int{}
-	for _, line := range recording(t, "polygon/massive_real_frames_collected.jsonl") {
-		var l struct{ Data string }
-		if err := json.Unmarshal(line, &l); err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range r.decode(l.Data) {
-			kinds[e.Kind]++
-			checkEvent(t, r, &e)
-		}
-	}
-	want := map[market.Kind]int{market.KindTrade: 18, market.KindQuote: 4, market.KindBar: 2}
-	for k, n := range want {
-		if kinds[k] != n {
-			t.Errorf("%d events of kind %s, want %d", kinds[k], k, n)
-		}
-	}
-}
-
 // checkEvent holds an event against what every consumer relies on.
 func checkEvent(t testing.TB, r *rig, e *market.Event) {
 	t.Helper()
@@ -167,7 +119,14 @@ func checkEvent(t testing.TB, r *rig, e *market.Event) {
 	if e.Venue != 0 && r.dir.VenueName(e.Venue) == "" {
 		bad("venue is not registered")
 	}
-	if e.Size < 0 || e.AskSize < 0 || e.DayVolume < 0 || e.Price < 0 || e.Ask < 0 || e.Time < 0 {
+	if e.Size < 0 || e.AskSize < 0 || e.DayVolume < 0 || e.Time < 0 {
+		bad("negative")
+	}
+	signed := false // spreads of futures trade below zero
+	if e.Instrument != 0 {
+		signed = r.dir.InstrumentByID(e.Instrument).Class == market.ClassFuture
+	}
+	if (e.Price < 0 || e.Ask < 0) && !signed {
 		bad("negative")
 	}
 	if e.NumConditions > market.MaxConditions {
@@ -179,14 +138,15 @@ func checkEvent(t testing.TB, r *rig, e *market.Event) {
 			bad("level without a side, price, instrument or venue")
 		}
 	case market.KindTrade:
-		if e.Price <= 0 || e.Instrument == 0 || e.Venue == 0 || !e.Has(market.FlagLast) || e.Time == 0 {
+		if e.Price <= 0 && !signed || e.Instrument == 0 || e.Venue == 0 || !e.Has(market.FlagLast) || e.Time == 0 {
 			bad("trade without a price, instrument, venue, time or FlagLast")
 		}
 	case market.KindQuote:
-		if (e.Size > 0) != (e.Price > 0) || (e.AskSize > 0) != (e.Ask > 0) {
+		if ((e.Size > 0) != (e.Price > 0) || (e.AskSize > 0) != (e.Ask > 0)) && !signed {
 			bad("half a side")
 		}
-	case market.KindClear, market.KindChecksum, market.KindBar, market.KindInstrument, market.KindStatus:
+	case market.KindClear, market.KindChecksum, market.KindBar, market.KindInstrument, market.KindStatus,
+		market.KindValue, market.KindLULD, market.KindImbalance, market.KindCorrection, market.KindCancel:
 		if e.Instrument == 0 || e.Venue == 0 {
 			bad("no instrument or venue")
 		}
