@@ -19,6 +19,8 @@ type coinbase struct {
 type coinbaseProduct struct {
 	id        market.InstrumentID // 0: no event of it yet
 	reference reference
+	imaged    bool // its book's snapshot has come on this connection
+	listed    bool // its book is subscribed, by the listing in hand
 }
 
 func newCoinbase(b *base, _ Config) (Decoder, error) {
@@ -29,7 +31,7 @@ func newCoinbase(b *base, _ Config) (Decoder, error) {
 // coinbaseMessage holds the places of a message's values.
 type coinbaseMessage struct {
 	typ, product, time, side, size, price, tradeID, lastTradeID, sequence span
-	message, reason, products                                             span
+	message, reason, products, channels                                   span
 	levels                                                                [3]span // bids, asks, changes: deferred
 	read                                                                  [3]bool
 }
@@ -64,6 +66,7 @@ func (d *coinbase) Decode(dst []market.Event, f feeds.Frame) ([]market.Event, er
 		if f.Kind == feeds.Up || f.Kind == feeds.Down {
 			for _, p := range d.products.order {
 				p.reference.forget()
+				p.imaged = false
 			}
 		}
 		return d.control(dst, f)
@@ -103,6 +106,8 @@ func (d *coinbase) Decode(dst []market.Event, f feeds.Frame) ([]market.Event, er
 				m.reason = s.value()
 			case "products":
 				m.products = s.value()
+			case "channels":
+				m.channels = s.value()
 			case "bids":
 				list = listBids
 			case "asks":
@@ -165,7 +170,9 @@ func (d *coinbase) message(dst []market.Event, n int, m *coinbaseMessage, why *f
 		return d.heartbeat(dst, m)
 	case "status":
 		return d.status(dst, m.products)
-	case "subscriptions", "ticker", "auction", "rfq_match", "rfq_matches":
+	case "subscriptions":
+		return d.subscriptions(dst, m.channels)
+	case "ticker", "auction", "rfq_match", "rfq_matches":
 		return dst // known, not taken
 	case "error":
 		message, _ := s.str(m.message)
@@ -226,6 +233,7 @@ func (d *coinbase) gapOf(dst []market.Event, m *coinbaseMessage) []market.Event 
 	id := market.InstrumentID(0)
 	if p, why := d.seen(m.product); why == nil {
 		id = p.id
+		p.imaged = false
 		p.reference.forget()
 	}
 	return d.gap(dst, id, d.venue)
@@ -372,6 +380,7 @@ func (d *coinbase) stamp(events []market.Event, p *coinbaseProduct, at int64, sn
 	flags := market.Flags(0)
 	if snapshot {
 		flags = market.FlagSnapshot
+		p.imaged = true
 	}
 	floor := p.floor()
 	for i := range events {

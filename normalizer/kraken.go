@@ -22,6 +22,7 @@ type krakenPair struct {
 	reference reference
 	depth     uint16 // of its book as acknowledged or guessed, 0 unknown
 	guessed   bool
+	imaged    bool // its book's snapshot has come since it was last subscribed
 }
 
 func newKraken(b *base, _ Config) (Decoder, error) {
@@ -45,7 +46,7 @@ func (d *kraken) Decode(dst []market.Event, f feeds.Frame) ([]market.Event, erro
 		if f.Kind == feeds.Up || f.Kind == feeds.Down {
 			d.trading = market.StatusTrading
 			for _, p := range d.pairs.order {
-				p.depth, p.guessed = 0, false
+				p.depth, p.guessed, p.imaged = 0, false, false
 				p.reference.forget()
 			}
 		}
@@ -118,6 +119,7 @@ func (d *kraken) broken(dst []market.Event, m *krakenMessage) []market.Event {
 	channel, ok := d.s.str(m.channel)
 	switch {
 	case d.current != nil:
+		d.current.imaged = false
 		return d.gap(dst, d.current.id, d.venue)
 	case string(channel) == "book", !ok && m.method.kind == absent:
 		return d.gap(dst, 0, d.venue)
@@ -357,6 +359,7 @@ func (d *kraken) book(dst []market.Event, snapshot bool) []market.Event {
 		id := market.InstrumentID(0)
 		if p != nil {
 			id = p.id
+			p.imaged = false
 			p.reference.forget()
 		}
 		return d.gap(dst[:n], id, d.venue)
@@ -372,6 +375,7 @@ func (d *kraken) book(dst []market.Event, snapshot bool) []market.Event {
 	flags := market.Flags(0)
 	if snapshot {
 		flags = market.FlagSnapshot
+		p.imaged = true
 	}
 	for i := n; i < len(dst); i++ {
 		e := &dst[i]

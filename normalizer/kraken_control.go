@@ -23,23 +23,40 @@ func (d *kraken) answer(dst []market.Event, m *krakenMessage) []market.Event {
 	switch string(method) {
 	case "subscribe":
 		return d.ack(dst, m.result)
-	case "unsubscribe", "pong":
+	case "unsubscribe":
+		return d.left(dst, m.result)
+	case "pong":
 		return dst
 	}
 	d.refuse(CauseUnknownType, "method %q", clip(method))
 	return dst
 }
 
-// ack takes the depth from the acknowledgement of a book. Where the book began
-// before and its depth was guessed wrong, it may lack levels: it is to be asked
-// for again.
-func (d *kraken) ack(dst []market.Event, result span) []market.Event {
-	s := &d.s
-	if result.kind != object {
+// left takes note that a book is subscribed no longer: what it holds ages from
+// here, and below the levels that the checksum covers nothing would show it once
+// it is subscribed again and its snapshot does not come.
+func (d *kraken) left(dst []market.Event, result span) []market.Event {
+	channel, symbol, _ := d.result(result)
+	if b, _ := d.s.str(channel); string(b) != "book" {
 		return dst
 	}
-	var channel, symbol, depth span
-	back := s.at(result)
+	b, _ := d.s.str(symbol)
+	p := d.pairs.by[string(b)]
+	// A shallow book is wholly under its checksum.
+	if p == nil || !p.imaged || int(p.depth) <= krakenDepths[0] {
+		return dst
+	}
+	p.imaged = false
+	return d.gap(dst, p.id, d.venue)
+}
+
+// result reads what an answer says of the subscription.
+func (d *kraken) result(v span) (channel, symbol, depth span) {
+	if v.kind != object {
+		return channel, symbol, depth
+	}
+	s := &d.s
+	back := s.at(v)
 	s.open('{')
 	for v := (span{}); s.member(&v); {
 		switch string(s.name) {
@@ -52,6 +69,15 @@ func (d *kraken) ack(dst []market.Event, result span) []market.Event {
 		}
 	}
 	s.resume(back)
+	return channel, symbol, depth
+}
+
+// ack takes the depth from the acknowledgement of a book. Where the book began
+// before and its depth was guessed wrong, it may lack levels: it is to be asked
+// for again.
+func (d *kraken) ack(dst []market.Event, result span) []market.Event {
+	s := &d.s
+	channel, symbol, depth := d.result(result)
 	if b, _ := s.str(channel); string(b) != "book" {
 		return dst
 	}
