@@ -14,9 +14,8 @@ import (
 type chaosKind struct {
 	name   string
 	weight int
-	// losing says that it loses or shuffles changes of books while the
-	// connection stays: not for blind venues.
-	losing bool
+	// needs is the proof without which it cannot be known.
+	needs chaosProof
 	// only is the provider that has it; empty for all.
 	only string
 	// order returns what to do, what to do when it has lasted, if anything,
@@ -61,7 +60,7 @@ func chaosKinds() []chaosKind {
 		}},
 		{name: "mute", weight: 3, order: func(_ R, f F, _ string) (func(), func(), string) {
 			return func() { f.server.Mute(true) }, func() {
-				if f.venue.blind {
+				if f.venue.proof == proofNone {
 					f.server.Kill()
 				}
 				f.server.Mute(false)
@@ -77,7 +76,7 @@ func chaosKinds() []chaosKind {
 		{name: "checksum", weight: 4, only: "kraken", order: func(_ R, f F, s string) (func(), func(), string) {
 			return func() { f.server.CorruptChecksum(s) }, nil, s
 		}},
-		{name: "drop", weight: 8, losing: true, order: func(r R, f F, s string) (func(), func(), string) {
+		{name: "drop", weight: 8, needs: proofChecksum, order: func(r R, f F, s string) (func(), func(), string) {
 			n := upTo(r, 4)
 			return func() { f.server.DropNext(s, n) }, nil, fmt.Sprint(s, " ", n)
 		}},
@@ -85,14 +84,14 @@ func chaosKinds() []chaosKind {
 			n := upTo(r, 4)
 			return func() { f.server.DuplicateNext(s, n) }, nil, fmt.Sprint(s, " ", n)
 		}},
-		{name: "repeat", weight: 4, losing: true, order: func(r R, f F, s string) (func(), func(), string) {
+		{name: "repeat", weight: 4, needs: proofSequence, order: func(r R, f F, s string) (func(), func(), string) {
 			by := D(upTo(r, 1500)) * time.Millisecond
 			return func() { f.server.RepeatNext(s, by) }, nil, fmt.Sprint(s, " after ", by)
 		}},
-		{name: "swap", weight: 4, losing: true, order: func(_ R, f F, s string) (func(), func(), string) {
+		{name: "swap", weight: 4, needs: proofSequence, order: func(_ R, f F, s string) (func(), func(), string) {
 			return func() { f.server.SwapNext(s) }, nil, s
 		}},
-		{name: "delay", weight: 4, losing: true, order: func(r R, f F, s string) (func(), func(), string) {
+		{name: "delay", weight: 4, needs: proofSequence, order: func(r R, f F, s string) (func(), func(), string) {
 			by := D(upTo(r, 1500)) * time.Millisecond
 			return func() { f.server.DelayNext(s, by) }, nil, fmt.Sprint(s, " by ", by)
 		}},
@@ -145,7 +144,7 @@ func (w *chaosWorld) script() (acts []chaosAct) {
 			u -= kinds[i].weight
 		}
 		k := kinds[i]
-		if k.losing && f.venue.blind || k.only != "" && k.only != f.venue.provider {
+		if k.needs > f.venue.proof || k.only != "" && k.only != f.venue.provider {
 			continue
 		}
 		n--

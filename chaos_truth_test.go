@@ -149,8 +149,10 @@ func (c *chaosTruth) Update(u *orderbook.Update) {
 	defer c.mu.Unlock()
 	for _, w := range v.Venues {
 		b := c.book(w.Venue, v.pair)
-		if b == nil {
-			c.w.failLocked("%s at venue %d: is not traded there", v.pair, w.Venue)
+		if b == nil { // junk spoke of it
+			if w.State == orderbook.StateLive {
+				c.w.failLocked("%s at %s is live and not traded there", v.pair, c.ids[w.Venue])
+			}
 			continue
 		}
 		c.follow(b, w)
@@ -212,6 +214,9 @@ func (c *chaosTruth) compare(b *chaosBook, v *chaosView, w *orderbook.VenueView,
 		c.w.failLocked("%s at %s: %v", b.pair, b.venue, err)
 		return
 	}
+	if whole && c.w.lines(b.venue) > 1 {
+		c.tookOver(b, sum)
+	}
 	for i := b.at; i < len(b.states); i++ {
 		if b.states[i].sum == sum {
 			b.at = i
@@ -219,22 +224,38 @@ func (c *chaosTruth) compare(b *chaosBook, v *chaosView, w *orderbook.VenueView,
 		}
 	}
 	for i := b.at - 1; i >= 0; i-- {
-		if b.states[i].sum != sum {
-			continue
-		}
-		back := b.states[b.at].since.Sub(b.states[i+1].since)
-		if whole && c.w.lines(b.venue) > 1 {
-			// Another line took over that is behind.
-			c.w.backs = append(c.w.backs, back)
+		if b.states[i].sum == sum {
+			c.w.failLocked("%s at %s goes back from state %d to %d, which was over %v before", b.pair, b.venue, b.at, i, b.states[b.at].since.Sub(b.states[i+1].since))
 			b.at = i
 			return
 		}
-		c.w.failLocked("%s at %s goes back by %v, from state %d to %d", b.pair, b.venue, back, b.at, i)
-		b.at = i
-		return
 	}
 	c.w.failLocked("%s at %s shows %d bids, %d asks that the venue never had; last sound state %d of %d, %v ago", b.pair, b.venue,
 		w.Bids.Len(), w.Asks.Len(), b.at, len(b.states), time.Since(b.states[b.at].since))
+}
+
+// tookOver allows for another line that shows the venue from now on: it may be
+// behind the one before. A state may recur, so that which one is shown is not
+// known: the oldest that the line may be at is taken.
+func (c *chaosTruth) tookOver(b *chaosBook, sum uint64) {
+	oldest := -1
+	for i := len(b.states) - 1; i >= 0; i-- {
+		if i+1 < len(b.states) && time.Since(b.states[i+1].since) > chaosAge {
+			break
+		}
+		if b.states[i].sum == sum {
+			if i >= b.at {
+				oldest = b.at // nothing needs to go back
+			}
+			if oldest < 0 {
+				c.w.backs = append(c.w.backs, b.states[b.at].since.Sub(b.states[i+1].since))
+			}
+			oldest = i
+		}
+	}
+	if oldest >= 0 {
+		b.at = min(b.at, oldest)
+	}
 }
 
 // lines is how many lines lead to a venue.

@@ -22,14 +22,28 @@ type chaosVenue struct {
 	// Decimals beside those of the pair.
 	price, size int
 	// depth is how many levels a side the books have that it sends; 0 all.
-	depth int
-	// blind says that its protocol does not show when a change of a book was
-	// lost, or came late, among others: no sequence, no checksum. Such faults
-	// are not ordered there, because nobody could tell. A blind venue's silence
-	// therefore always ends with a new connection.
-	blind   bool
+	depth   int
+	proof   chaosProof
 	connect func(dial chaosDial, symbols []string) (feeds.Connector, error)
 }
+
+// chaosProof is what a venue's protocol has by which one knows that a book is
+// whole. A fault that it cannot show is not ordered at the venue, because nobody
+// could tell; docs/adapters.md has the table.
+type chaosProof int
+
+const (
+	// proofNone: neither sequence nor checksum, so that nothing shows that a
+	// change of a book was lost. Such a venue's silence therefore always ends
+	// with a new connection.
+	proofNone chaosProof = iota
+	// proofChecksum: over the whole book, so that a loss shows with the next
+	// change. It does not show that a change is old: one that adds a level and
+	// one that takes it away, in the wrong order, both have the right sum.
+	proofChecksum
+	// proofSequence: whatever is lost, old or out of order shows.
+	proofSequence
+)
 
 type chaosDial = func(ctx context.Context, network, addr string) (net.Conn, error)
 
@@ -39,13 +53,13 @@ const chaosURL = "ws://127.0.0.1:1"
 
 func chaosVenues() []chaosVenue {
 	return []chaosVenue{
-		{name: "coinbase", provider: "coinbase", blind: true,
+		{name: "coinbase", provider: "coinbase",
 			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
 				return coinbase.New(coinbase.Config{URL: chaosURL, Products: symbols, NetDial: dial})
 			}},
 		// At depth 10 the checksum covers the whole book. At greater depths it
 		// does not show what is lost below.
-		{name: "kraken", provider: "kraken", price: -1, size: 2, depth: 10,
+		{name: "kraken", provider: "kraken", price: -1, size: 2, depth: 10, proof: proofChecksum,
 			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
 				return kraken.New(kraken.Config{URL: chaosURL, Symbols: slashed(symbols), Depth: 10, Book: true, Trades: true, NetDial: dial})
 			}},

@@ -91,7 +91,7 @@ func newChaosWorld(t *testing.T, seed uint64) *chaosWorld {
 func (w *chaosWorld) newFeed(dir *market.Directory, v chaosVenue, name string) (*chaosFeed, error) {
 	f := &chaosFeed{name: name, venue: v}
 	var err error
-	if f.server, err = sim.NewServer(sim.Config{Provider: v.provider, Market: w.market}); err != nil {
+	if f.server, err = sim.NewServer(sim.Config{Provider: v.provider, Market: w.market, QueueBytes: 64 << 20}); err != nil {
 		return nil, err
 	}
 	pipes := &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
