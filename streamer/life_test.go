@@ -182,11 +182,13 @@ func TestUnreadReplies(t *testing.T) {
 				break
 			}
 			synctest.Wait()
+			s.hub.mu.Lock()
 			for session := range s.hub.sessions {
 				session.mu.Lock()
 				most = max(most, session.queued)
 				session.mu.Unlock()
 			}
+			s.hub.mu.Unlock()
 		}
 		if !errors.Is(err, io.ErrClosedPipe) || most > maxQueued || most < maxQueued/2 {
 			t.Errorf("ended with %v, %d bytes were queued at most", err, most)

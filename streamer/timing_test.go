@@ -1,0 +1,130 @@
+package streamer
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/streamer/wire"
+)
+
+// TestConflationTiming: the first change after a quiet time goes out at once, then
+// there is at most one message in an interval, and the last change is not lost.
+func TestConflationTiming(t *testing.T) {
+	for _, interval := range []time.Duration{5 * time.Millisecond, 100 * time.Millisecond, time.Second} {
+		t.Run(interval.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, closeAll := servePipe(t, Config{Heartbeat: time.Hour})
+				defer closeAll()
+				s.book("BTC-USD", "kraken", 1000, 2)
+				c := s.dial("?channel=quote&symbols=BTC-USD&interval=" + interval.String())
+				want[*wire.Ack](c)
+				want[*wire.Snapshot](c)
+				type message struct {
+					at time.Time
+					n  uint64
+					d  *wire.Delta
+				}
+				got := make(chan message, 1000)
+				go func() {
+					defer close(got)
+					for {
+						m, err := c.read()
+						if err != nil {
+							return
+						}
+						d, ok := m.(*wire.Delta)
+						if !ok {
+							continue // the server's last words
+						}
+						got <- message{time.Now(), d.N, d}
+					}
+				}()
+				size := int64(100)
+				change := func() {
+					size++
+					s.apply(s.level("BTC-USD", "kraken", market.SideBid, 999, size))
+					synctest.Wait()
+				}
+				for burst := range 3 {
+					time.Sleep(2 * interval)
+					begin := time.Now()
+					changes := uint64(0)
+					for time.Since(begin) < 5*interval {
+						change()
+						changes++
+						if changes == 1 && len(got) != 1 {
+							t.Fatalf("burst %d: the first change made %d messages at once", burst, len(got))
+						}
+						time.Sleep(interval / 7)
+					}
+					time.Sleep(interval)
+					synctest.Wait()
+					var before, last message
+					sum, count := uint64(0), 0
+					for len(got) > 0 {
+						before, last = last, <-got
+						sum += last.n
+						if count++; count > 1 {
+							if gap := last.at.Sub(before.at); gap < interval {
+								t.Errorf("burst %d: %v after %v", burst, last.at.Sub(begin), before.at.Sub(begin))
+							} else if gap > interval {
+								t.Errorf("burst %d: %v passed between messages", burst, gap)
+							}
+						}
+					}
+					if sum != changes || last.d.BidSize.Value != itoa(size) || count < 5 || count > 7 {
+						t.Errorf("burst %d: %d messages stand for %d of %d changes, the last with size %s of %d", burst, count, sum, changes,
+							last.d.BidSize.Value, size)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestEachIntervalItsOwn: streams of one instrument at different intervals share
+// nothing but the state, and a slow interval does not hold up a fast one.
+func TestEachIntervalItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, closeAll := servePipe(t, Config{Heartbeat: time.Hour})
+		defer closeAll()
+		s.book("BTC-USD", "kraken", 1000, 2)
+		c := s.dial("")
+		names := make(map[uint64]string)
+		counts := make(map[string]int)
+		for _, interval := range []string{"1s", "0", "100ms", "7ms"} {
+			c.send(`{"op":"subscribe","channel":"book","symbols":["BTC-USD"],"interval":%q}`, interval)
+			g := want[*wire.Ack](c).Streams[0]
+			names[g.SID] = g.Interval
+			want[*wire.Snapshot](c)
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 100 + 100 + 11 + 2 {
+				m, err := c.read()
+				if err != nil {
+					t.Errorf("read: %v", err)
+					return
+				}
+				counts[names[m.(*wire.Delta).SID]]++
+			}
+		}()
+		for i := range int64(100) {
+			s.apply(s.level("BTC-USD", "kraken", market.SideBid, 999, 1000+i))
+			time.Sleep(10 * time.Millisecond)
+		}
+		<-done
+		// What is asked for is rounded up to what is granted.
+		want := map[string]int{"0": 100, "10ms": 100, "100ms": 11, "1s": 2}
+		for interval, n := range want {
+			if d := counts[interval] - n; d < -1 || d > 1 {
+				t.Errorf("%d messages at %s, want %d", counts[interval], interval, n)
+			}
+		}
+	})
+}
+
+func itoa(n int64) string { return string(market.AppendNumber(nil, n, 0)) }
