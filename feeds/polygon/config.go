@@ -12,8 +12,18 @@ import (
 	polygonws "github.com/polygon-io/client-go/websocket"
 )
 
-// DefaultURL is the real-time host of individual plans.
-const DefaultURL = "wss://socket.polygon.io"
+// DefaultURL is the real-time host of individual plans, MassiveURL the same under
+// the name that the company has since October 2025. Both domains have the same
+// hosts: delayed, launchpad, business and the others, as the plan says.
+const (
+	DefaultURL = "wss://socket.polygon.io"
+	MassiveURL = "wss://socket.massive.com"
+)
+
+// maxContracts is how many options contracts a connection may subscribe in Q, and
+// in FMV, which have no wildcard
+// (https://massive.com/docs/websocket/options/quotes).
+const maxContracts = 1000
 
 // Config says what to subscribe where. Zero fields mean their defaults.
 type Config struct {
@@ -28,6 +38,10 @@ type Config struct {
 	// Subscriptions are as the provider spells them, channel and symbol or *:
 	// T.AAPL, Q.*, XL2.BTC-USD. Split at the first dot: T.BRK.B.
 	Subscriptions []string
+	// AnswerWait is how long the answer to a subscription is waited for. One that
+	// has none by then is told as a problem, by name: a refusal does not say what
+	// it is about, and an unknown channel gets no answer at all. Default 10 s.
+	AnswerWait time.Duration
 }
 
 // String shows c without its key.
@@ -53,8 +67,20 @@ func (c Config) Validate() error {
 	}
 	if _, ok := channels[c.Market]; !ok {
 		errs = append(errs, fmt.Errorf("market %q is none of %v", c.Market, slices.Sorted(maps.Keys(channels))))
-	} else if _, err := group(c.Market, c.Subscriptions); err != nil {
+	} else if groups, err := group(c.Market, c.Subscriptions); err != nil {
 		errs = append(errs, err)
+	} else if c.Market == "options" {
+		for _, g := range groups {
+			if g.topic != polygonws.OptionsQuotes && g.topic != polygonws.BusinessFairMarketValue {
+				continue
+			}
+			if slices.Contains(g.tickers, "*") {
+				errs = append(errs, fmt.Errorf("subscription %q: %s of options has no wildcard; list up to %d contracts", g.channel+".*", g.channel, maxContracts))
+			}
+			if len(g.tickers) > maxContracts {
+				errs = append(errs, fmt.Errorf("%d contracts in %s: a connection takes %d; use several feeds", len(g.tickers), g.channel, maxContracts))
+			}
+		}
 	}
 	if len(c.Subscriptions) == 0 {
 		errs = append(errs, errors.New("no subscriptions"))
@@ -70,6 +96,7 @@ const Mute = 60 * time.Second
 
 // subscription is what to ask of one topic.
 type subscription struct {
+	channel string
 	topic   polygonws.Topic
 	tickers []string
 }
@@ -96,7 +123,7 @@ func group(market string, subs []string) ([]subscription, error) {
 		i := slices.IndexFunc(groups, func(g subscription) bool { return g.topic == topic })
 		if i < 0 {
 			i = len(groups)
-			groups = append(groups, subscription{topic: topic})
+			groups = append(groups, subscription{channel: channel, topic: topic})
 		}
 		if !slices.Contains(groups[i].tickers, ticker) {
 			groups[i].tickers = append(groups[i].tickers, ticker)

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -21,6 +24,8 @@ const (
 	// still pass through its queues. They are over when none came for this
 	// long while we waited.
 	tailQuiet = 100 * time.Millisecond
+	// maxUnanswered is how many subscriptions without an answer are named.
+	maxUnanswered = 10
 )
 
 // Connector makes connections to Polygon. It is a [feeds.Connector].
@@ -38,6 +43,9 @@ func New(c Config, logger *slog.Logger) (*Connector, error) {
 	}
 	if c.URL == "" {
 		c.URL = DefaultURL
+	}
+	if c.AnswerWait == 0 {
+		c.AnswerWait = 10 * time.Second
 	}
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
@@ -57,6 +65,7 @@ func (c *Connector) Mute() time.Duration { return Mute }
 // again. Acknowledgements are not waited for: some subscriptions never get one.
 func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connection, error) {
 	conn := &connection{
+		url:     strings.TrimSuffix(c.config.URL, "/") + "/" + c.config.Market,
 		ctx:     ctx,
 		attempt: a,
 		line:    newLifeline(c.logger, c.config.APIKey),
@@ -85,7 +94,7 @@ func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connec
 	if err := conn.dial(); err != nil {
 		return nil, err
 	}
-	if err := conn.signIn(c.groups); err != nil {
+	if err := conn.signIn(c.groups, c.config.AnswerWait); err != nil {
 		conn.Close()
 		return nil, err
 	}
@@ -95,6 +104,7 @@ func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connec
 // connection is one connection to Polygon. Next and Close belong to one
 // goroutine.
 type connection struct {
+	url      string
 	ctx      context.Context
 	attempt  *feeds.Attempt
 	client   *polygonws.Client
@@ -103,7 +113,14 @@ type connection struct {
 	greeted  bool          // the server has said "connected"
 	signedIn bool
 	failed   error // the next Next returns it
+
+	unanswered map[string]bool  // subscriptions without an answer
+	overdue    <-chan time.Time // when they are told; nil if there are none
 }
+
+// URL returns where the connection goes, without the key: the market at its end
+// tells what bare symbols are.
+func (c *connection) URL() string { return c.url }
 
 // dial lets the library connect. The library cannot be told to stop dialing:
 // if ctx ends first, a goroutine waits for it, 45 s at most, and closes what
@@ -129,7 +146,7 @@ func (c *connection) dial() error {
 }
 
 // signIn reads until the key is accepted, then subscribes.
-func (c *connection) signIn(groups []subscription) error {
+func (c *connection) signIn(groups []subscription, wait time.Duration) error {
 	for !c.signedIn {
 		payload, _, err := c.Next()
 		if err != nil {
@@ -137,12 +154,44 @@ func (c *connection) signIn(groups []subscription) error {
 		}
 		c.attempt.Received(payload, false)
 	}
+	c.unanswered = make(map[string]bool)
 	for _, g := range groups {
+		for _, t := range g.tickers {
+			c.unanswered[answerKey(g.channel+"."+t)] = true
+		}
 		if err := c.client.Subscribe(g.topic, g.tickers...); err != nil {
 			return lost("subscribe: %w", err)
 		}
 	}
+	c.overdue = time.After(wait)
 	return nil
+}
+
+// answerKey makes the subscription of a pair of currencies equal in its two
+// spellings.
+func answerKey(subscription string) string { return strings.ReplaceAll(subscription, "/", "-") }
+
+// answered takes note of an answer.
+func (c *connection) answered(message string) {
+	subscription, ok := strings.CutPrefix(message, "subscribed to: ")
+	if !ok || c.overdue == nil {
+		return
+	}
+	delete(c.unanswered, answerKey(strings.TrimSpace(subscription)))
+	if len(c.unanswered) == 0 {
+		c.overdue = nil
+	}
+}
+
+// tellUnanswered tells, once, what was subscribed in vain.
+func (c *connection) tellUnanswered() {
+	c.overdue = nil
+	names := slices.Sorted(maps.Keys(c.unanswered))
+	text := "no answer to the subscription of " + strings.Join(names[:min(len(names), maxUnanswered)], ", ")
+	if n := len(names) - maxUnanswered; n > 0 {
+		text += fmt.Sprintf(" and %d more", n)
+	}
+	c.attempt.Problem(text)
 }
 
 // Next implements [feeds.Connection]. The library does not tell text from
@@ -150,6 +199,13 @@ func (c *connection) signIn(groups []subscription) error {
 func (c *connection) Next() ([]byte, bool, error) {
 	if c.failed != nil {
 		return nil, false, c.failed
+	}
+	if c.overdue != nil {
+		select {
+		case <-c.overdue:
+			c.tellUnanswered()
+		default:
+		}
 	}
 	select { // the way of nearly all frames, cheaper than the one below
 	case m, ok := <-c.client.Output():
@@ -161,6 +217,9 @@ func (c *connection) Next() ([]byte, bool, error) {
 		return c.take(m, ok)
 	case <-c.ctx.Done():
 		c.failed = lost("read: %w", c.ctx.Err())
+	case <-c.overdue:
+		c.tellUnanswered()
+		return c.Next()
 	case <-c.line.reader:
 		return c.tail()
 	case <-c.line.writer:
@@ -213,6 +272,8 @@ func (c *connection) heed(s status) {
 	case s.Status == "max_connections":
 		// Said to the older of two connections: the newest login wins.
 		c.failed = &feeds.DisconnectError{Cause: feeds.CauseEvicted, Err: errors.New(message)}
+	case s.Status == "success":
+		c.answered(s.Message)
 	case s.Status == "error":
 		// Does not say which subscription it means; the others are served.
 		c.attempt.Problem(message)

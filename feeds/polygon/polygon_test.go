@@ -86,7 +86,7 @@ func TestCryptoBooks(t *testing.T) {
 
 func TestNotAuthorizedChannelIsAProblem(t *testing.T) {
 	s, m := newServer(t, sim.Config{})
-	l := supervise(t, connector(t, s.URL(), "stocks", "LULD.*", "T.*"), policy)
+	l := supervise(t, connector(t, s.URL(), "stocks", "NOI.*", "T.*"), policy)
 	l.await(t, "the problem", func([]string) bool { return len(l.Status().Problems) == 1 })
 	l.await(t, "the other subscription", func([]string) bool { return slices.Contains(s.Subscriptions(), "T.*") })
 	m.Step(time.Second)
@@ -97,6 +97,46 @@ func TestNotAuthorizedChannelIsAProblem(t *testing.T) {
 	if count(l.all(), `"error"`) == 0 {
 		t.Error("the refusal is not in the stream")
 	}
+}
+
+// A refusal does not say what it is about: what got no answer is named after a
+// while, also while nothing comes.
+func TestUnansweredSubscriptionsAreNamed(t *testing.T) {
+	s, _ := newServer(t, sim.Config{})
+	c, err := polygon.New(polygon.Config{URL: s.URL(), Market: "stocks", APIKey: key, AnswerWait: 200 * time.Millisecond,
+		Subscriptions: []string{"NOI.*", "T.AAPL", "FMV.BRK.B", "Q.*"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := supervise(t, c, policy)
+	want := []string{"not authorized", "no answer to the subscription of FMV.BRK.B, NOI.*"}
+	l.await(t, "the problems", func([]string) bool { return slices.Equal(l.Status().Problems, want) })
+	if l.Status().State != feeds.StateLive {
+		t.Errorf("status %+v", l.Status())
+	}
+}
+
+// A connection tells its market, and never its key.
+func TestUpTellsTheMarket(t *testing.T) {
+	s, _ := newServer(t, sim.Config{})
+	c := connector(t, s.URL()+"/", "crypto", "XT.*")
+	url := make(chan string, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	source := &feeds.Supervisor{Feed: "test", Provider: "polygon", Connector: c, Policy: policy}
+	go func() {
+		done <- source.Run(ctx, func(f feeds.Frame) error {
+			if f.Kind == feeds.Up {
+				url <- f.URL
+			}
+			return nil
+		})
+	}()
+	if got := <-url; got != s.URL()+"/crypto" {
+		t.Errorf("up with %q", got)
+	}
+	cancel()
+	<-done
 }
 
 // The library reconnects by itself, silently; the provider must see one
@@ -422,6 +462,14 @@ func TestKeyIsNotLogged(t *testing.T) {
 	}
 }
 
+// contracts returns subscriptions of so many options contracts.
+func contracts(channel string, n int) (subs []string) {
+	for i := range n {
+		subs = append(subs, fmt.Sprintf("%s.O:SPY261218C%08d", channel, 1000*i))
+	}
+	return subs
+}
+
 func TestValidate(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -430,6 +478,9 @@ func TestValidate(t *testing.T) {
 	}{
 		{"good", polygon.Config{Market: "stocks", APIKey: key, Subscriptions: []string{"T.BRK.B", "Q.*", "LULD.AAPL"}}, nil},
 		{"futures", polygon.Config{Market: "futures/cme", APIKey: key, Subscriptions: []string{"T.ESZ5"}}, nil},
+		{"options", polygon.Config{Market: "options", APIKey: key, Subscriptions: append(contracts("Q", 1000), "T.*", "AM.*")}, nil},
+		{"too many options", polygon.Config{Market: "options", APIKey: key, Subscriptions: append(contracts("Q", 1001), "FMV.*")},
+			[]string{"1001 contracts in Q: a connection takes 1000", `"FMV.*": FMV of options has no wildcard`}},
 		{"empty", polygon.Config{}, []string{"no API key", `market ""`, "no subscriptions"}},
 		{"all wrong", polygon.Config{URL: "socket.polygon.io", Market: "stocks", APIKey: key, Subscriptions: []string{"XT.BTC-USD", "T", "T.", "T.A,Q.B"}},
 			[]string{"ws://host", `"XT.BTC-USD": stocks has the channels`, `"T" is not`, `"T." is not`, `"T.A,Q.B" is not`}},
