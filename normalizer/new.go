@@ -16,9 +16,13 @@ type provider struct {
 // providers lists every provider that has a decoder, in the order of names.
 func providers() []provider {
 	return []provider{
+		{"bitfinex", newBitfinex},
+		{"bybit", newBybit},
 		{"coinbase", newCoinbase},
 		{"coinbase-advanced", newCoinbaseAdvanced},
+		{"gemini", newGemini},
 		{"kraken", newKraken},
+		{"okx", newOKX},
 		{"polygon", newPolygon},
 	}
 }
