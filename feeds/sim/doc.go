@@ -42,8 +42,9 @@
 // [Server] behaves as the provider does, including where that is unpleasant:
 // acks that do not name what was refused, evictions, levels that silently fall
 // off the end of a book. What it does not do: compression, Kraken's ticker, ohlc
-// and level3, Coinbase's ticker and full, Polygon's LULD, NOI, FMV and currency
-// bars, and rate limits.
+// and level3, Coinbase's ticker and full, Polygon's NOI, FMV, LV and crypto bars,
+// and rate limits. Currencies, indices, options and futures are there so that every
+// kind of message comes, with a contract or two each.
 //
 // Faults are ordered by method ([Server.Kill], [Server.Mute],
 // [Server.CorruptChecksum] and others) and take effect at once.

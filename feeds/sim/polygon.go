@@ -14,8 +14,12 @@ var polygonCryptoVenue = map[string]int64{Bitfinex: 2, Bitstamp: 6}
 // polygonChannels is what a market has; false are the channels that the plan
 // does not include.
 var polygonChannels = map[string]map[string]bool{
-	"stocks": {"T": true, "Q": true, "A": true, "AM": true, "LULD": false, "NOI": false, "FMV": false, "LV": false},
-	"crypto": {"XT": true, "XQ": true, "XL2": true, "XA": false, "XAS": false, "FMV": false, "LV": false},
+	"stocks":  {"T": true, "Q": true, "A": true, "AM": true, "LULD": true, "NOI": false, "FMV": false, "LV": false},
+	"options": {"T": true, "Q": true, "A": false, "AM": false, "FMV": false, "LV": false},
+	"forex":   {"C": true, "CA": true, "CAS": true, "FMV": false, "LV": false, "AM": false},
+	"crypto":  {"XT": true, "XQ": true, "XL2": true, "XA": false, "XAS": false, "FMV": false, "LV": false, "AM": false},
+	"indices": {"V": true, "A": true, "AM": true},
+	"futures": {"T": true, "Q": true, "A": true, "AM": true},
 }
 
 const (
@@ -30,6 +34,8 @@ type polygon struct {
 	s    *Server
 	tops map[*venue]*polygonVenue
 	buf  []byte
+
+	markets *polygonMarkets
 }
 
 // polygonVenue is what was last shown of a crypto venue.
@@ -54,7 +60,7 @@ type polygonTopic struct {
 }
 
 func newPolygon(s *Server) *polygon {
-	return &polygon{s: s, tops: map[*venue]*polygonVenue{}}
+	return &polygon{s: s, tops: map[*venue]*polygonVenue{}, markets: newPolygonMarkets(s.market)}
 }
 
 func polygonStatus(status, text string) []byte {
@@ -72,8 +78,7 @@ func (p *polygon) status(c *conn, status, text string) {
 }
 
 func (p *polygon) opened(c *conn, path string) {
-	market := path[strings.LastIndexByte(path, '/')+1:]
-	c.state = &polygonConn{market: market, topics: map[string]*polygonTopic{}}
+	c.state = &polygonConn{market: polygonPath(path), topics: map[string]*polygonTopic{}}
 	c.batching = true
 	c.deadline(p.s.cfg.AuthTimeout)
 	p.status(c, "connected", "Connected Successfully")
@@ -239,6 +244,7 @@ func (c *conn) flush() {
 }
 
 func (p *polygon) onTick(now int64) {
+	p.step(now)
 	for _, c := range p.s.market.cryptos {
 		for _, v := range c.venues {
 			if t := p.tops[v]; t != nil && t.dirty && now >= t.imageAt+xl2Every {

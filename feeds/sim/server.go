@@ -25,7 +25,7 @@ type Config struct {
 	// market; 0 means 1. The newest login wins.
 	MaxConnections int
 	// NotAuthorized names further Polygon channels that the plan does not have,
-	// beside those that the simulator never serves (LULD, NOI, FMV, LV, XA, XAS).
+	// beside those that the simulator never serves (NOI, FMV, LV, XA, XAS).
 	NotAuthorized []string
 	// QueueBytes bounds what waits for one connection; a connection that falls
 	// further behind is cut. 0 means 16 MiB.

@@ -34,6 +34,7 @@ type stock struct {
 	quoteTime int64 // of the last quote or trade, Unix nanoseconds
 	quoteSeq  int64
 	tradeSeq  int64
+	luldSeq   int64
 	trades    int64
 	trfID     int64
 	last      print
