@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint fmt bench fuzz generate
+.PHONY: help run build test lint fmt bench fuzz chaos generate
 
 GO ?= go
 
@@ -34,6 +34,10 @@ fuzz: ## Run every fuzz target for FUZZTIME each
 	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
 	  done; \
 	done
+
+SEEDS ?= 1000
+chaos: ## Run SEEDS seeds of random faults through feeds, decoders and books
+	$(GO) test -count=1 -timeout 60m -run '^TestChaos$$' -chaos.seeds=$(SEEDS) .
 
 generate: ## Make generated code anew (needs protoc)
 	$(GO) generate ./...

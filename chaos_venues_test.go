@@ -8,6 +8,7 @@ import (
 
 	"github.com/quotewire/quotewire/feeds"
 	"github.com/quotewire/quotewire/feeds/coinbase"
+	"github.com/quotewire/quotewire/feeds/coinbaseadvanced"
 	"github.com/quotewire/quotewire/feeds/kraken"
 	"github.com/quotewire/quotewire/feeds/sim"
 )
@@ -56,6 +57,11 @@ func chaosVenues() []chaosVenue {
 		{name: "coinbase", provider: "coinbase",
 			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
 				return coinbase.New(coinbase.Config{URL: chaosURL, Products: symbols, NetDial: dial})
+			}},
+		// The same venue as the one above: of the two, one takes part.
+		{name: "coinbase", provider: "coinbase-advanced", proof: proofSequence,
+			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
+				return coinbaseadvanced.New(coinbaseadvanced.Config{URL: chaosURL, Products: symbols, NetDial: dial})
 			}},
 		// At depth 10 the checksum covers the whole book. At greater depths it
 		// does not show what is lost below.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -55,9 +56,15 @@ type chaosFeed struct {
 func newChaosWorld(t *testing.T, seed uint64) *chaosWorld {
 	w := &chaosWorld{seed: seed, rnd: rand.New(rand.NewPCG(seed, 0xc4a05)), began: time.Now(), byID: map[market.FeedID]*chaosFeed{}}
 	w.faults, w.repairs = map[string]int{}, map[string][]time.Duration{}
-	venues := chaosVenues()
-	w.rnd.Shuffle(len(venues), func(i, j int) { venues[i], venues[j] = venues[j], venues[i] })
-	venues = venues[:min(len(venues), 4)]
+	var venues []chaosVenue
+	table := chaosVenues()
+	for _, i := range w.rnd.Perm(len(table)) {
+		v := table[i]
+		taken := slices.ContainsFunc(venues, func(o chaosVenue) bool { return o.name == v.name })
+		if !taken && len(venues) < 4 {
+			venues = append(venues, v)
+		}
+	}
 	dir := market.NewDirectory()
 	var err error
 	if w.market, err = sim.NewMarket(chaosMarket(seed, w.began, venues)); err != nil {
