@@ -30,12 +30,12 @@ func adapters() map[string]adapter {
 				var subs []string
 				for _, ch := range c.Channels {
 					for _, s := range c.Symbols {
-						subs = append(subs, ch+"."+s)
+						subs = append(subs, polygon.Subscription(c.Market, ch, s))
 					}
 				}
 				return polygon.New(polygon.Config{URL: c.URL, Market: c.Market, APIKey: c.APIKey, Subscriptions: subs}, logger)
 			},
-			channels: []string{"T", "Q", "A", "AM", "XT", "XQ", "XL2"},
+			channels: polygon.Channels(),
 			wildcard: true,
 		},
 		"coinbase": {

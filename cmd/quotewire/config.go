@@ -14,6 +14,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/quotewire/quotewire/feeds/polygon"
 	"github.com/quotewire/quotewire/market"
 )
 
@@ -283,7 +284,7 @@ func (v *checker) feed(at string, f *feedConfig, names map[string]bool) {
 	}
 	if f.Provider == "polygon" {
 		if f.Market == "" {
-			v.bad(at, "market is missing; want stocks or crypto")
+			v.bad(at, "market is missing; want one of %s", strings.Join(polygon.Markets(), ", "))
 		}
 		if f.APIKey == "" {
 			v.bad(at, "api_key is missing; write it, or ${NAME} to take it from the environment")
