@@ -25,6 +25,9 @@ type base struct {
 	s        scanner
 	received int64 // of the frame in hand
 
+	// skipUnpriced leaves out a level at price 0 where others refuse it.
+	skipUnpriced bool
+
 	refusal Refusal // of the frame in hand; Count 0: none
 	fault   fault   // of the part in hand; no cause: none
 

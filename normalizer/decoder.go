@@ -41,6 +41,9 @@ const (
 	CauseBadValue Cause = "bad_value"
 	// CauseOversized: a frame or a list in it beyond the decoder's bounds.
 	CauseOversized Cause = "oversized"
+	// CauseOldSnapshot: an image of a book that does not reach up to the changes
+	// that were to follow it.
+	CauseOldSnapshot Cause = "old_snapshot"
 	// CauseProvider: the provider itself reported an error.
 	CauseProvider Cause = "provider_error"
 )

@@ -10,6 +10,9 @@ const maxLevels = 1_000_000
 // set when the message has been read.
 func (d *base) level(dst []market.Event, side market.Side, price, size span) ([]market.Event, *fault) {
 	p, pd, ok := d.s.decimal(price)
+	if ok && p == 0 && d.skipUnpriced {
+		return dst, nil
+	}
 	if !ok || p <= 0 {
 		if price.kind == absent {
 			return dst, d.blame(CauseMissingField, "price", price)

@@ -16,7 +16,10 @@ type provider struct {
 // providers lists every provider that has a decoder, in the order of names.
 func providers() []provider {
 	return []provider{
+		{"binance", newBinance},
+		{"binance-usdm", newBinanceFutures},
 		{"bitfinex", newBitfinex},
+		{"bitstamp", newBitstamp},
 		{"bybit", newBybit},
 		{"coinbase", newCoinbase},
 		{"coinbase-advanced", newCoinbaseAdvanced},

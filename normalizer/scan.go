@@ -142,6 +142,38 @@ func (s *scanner) key() bool {
 	return true
 }
 
+// passKey is key for members that are passed over: it leaves s.name alone, which
+// is still that of the member whose value they are in.
+func (s *scanner) passKey() bool {
+	c := s.peek()
+	if c == '}' {
+		s.i++
+		s.opened = false
+		return false
+	}
+	if !s.opened {
+		if c != ',' {
+			return s.fail()
+		}
+		s.i++
+		c = s.peek()
+	}
+	s.opened = false
+	if c != '"' {
+		return s.fail()
+	}
+	end, _ := scanString(s.b, s.i+1)
+	if end < 0 {
+		return s.failAt(-end)
+	}
+	s.i = end
+	if s.peek() != ':' {
+		return s.fail()
+	}
+	s.i++
+	return true
+}
+
 // elem moves to the next element of an array that was opened. It returns false
 // after the closing bracket and on a fault.
 func (s *scanner) elem() bool {
@@ -231,7 +263,7 @@ func (s *scanner) skip(c byte, depth int) bool {
 	s.opened = true
 	for {
 		if c == '{' {
-			if !s.key() {
+			if !s.passKey() {
 				return !s.bad
 			}
 		} else if !s.elem() {

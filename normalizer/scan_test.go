@@ -227,3 +227,25 @@ func FuzzScanner(f *testing.F) {
 		}
 	})
 }
+
+// The name of a member is still known when its value has been read, whatever is
+// nested in that.
+func TestNameOutlivesNestedValues(t *testing.T) {
+	for _, text := range []string{`{"a":{"b":[{"c":1}]},"d":2}`, `{"a" : {"b":1, "\u0063":{}} , "d":2}`, `{"\u0061":{"\u0062":1},"d":2}`} {
+		for _, read := range []func(s *scanner, v *span) bool{
+			(*scanner).member,
+			func(s *scanner, v *span) bool { ok := s.key(); *v = s.value(); return ok },
+		} {
+			var s scanner
+			s.reset([]byte(text))
+			s.open('{')
+			var v span
+			if !read(&s, &v) || string(s.name) != "a" || v.kind != object {
+				t.Errorf("%s: name %q", text, s.name)
+			}
+			if !read(&s, &v) || string(s.name) != "d" || v.kind != number {
+				t.Errorf("%s: name %q", text, s.name)
+			}
+		}
+	}
+}

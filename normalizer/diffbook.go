@@ -1,0 +1,240 @@
+package normalizer
+
+import "github.com/quotewire/quotewire/market"
+
+// Some venues stream the changes of a book only; its image comes as the answer
+// to a request beside the stream, and the venue's numbers tell where in the
+// stream the image stands. A diffBook does the documented procedure for one
+// book: it keeps the newest changes, finds the first one that the image lacks,
+// and watches over the numbers from then on.
+
+// diffRule is how a venue numbers the changes of its books.
+type diffRule uint8
+
+const (
+	// diffContiguous: a diff begins with the number after the last one of the
+	// diff before, or earlier. Diffs with last <= the image's number are in the image; the
+	// next one must begin at that number + 1 or before. (Binance spot,
+	// web-socket-streams.md, "How to manage a local order book correctly".)
+	diffContiguous diffRule = iota
+	// diffLinked: a diff names the last number of the diff before. Diffs with
+	// last < the image's number are dropped; the next one must reach back to it.
+	// (Binance USD-M, "How to manage a local order book correctly".) The rule's
+	// words are first <= image <= last. A diff that begins later joins just as
+	// well where the diff before it ended at the image or earlier: the numbers
+	// are shared by all symbols, and between the two nothing was this one's.
+	diffLinked
+	// diffTimed: a diff has a time only. Diffs that are not later than the image
+	// are in it. A lost diff does not show; one that is earlier than the one
+	// before does. (Bitstamp, WebSocket API v2 and REST order_book.)
+	diffTimed
+)
+
+// diff is one message of changes, by the venue's numbers.
+type diff struct {
+	first, last uint64
+	prev        uint64 // diffLinked: last of the diff before
+	time        int64  // event time, ns since the Unix epoch
+}
+
+// follows reports whether nothing is missing between p and d.
+func (r diffRule) follows(p, d diff) bool {
+	switch r {
+	case diffContiguous:
+		// An overlap loses nothing: sizes are absolute.
+		return d.first <= p.last+1 && d.last > p.last
+	case diffLinked:
+		return d.prev == p.last
+	}
+	return d.last >= p.last
+}
+
+// contained reports whether an image has d in it already.
+func (r diffRule) contained(d diff, image uint64) bool {
+	if r == diffLinked {
+		return d.last < image
+	}
+	return d.last <= image
+}
+
+// joins reports whether d, which the image does not contain, is the first such.
+// Of a diff that has only a time nobody can tell.
+func (r diffRule) joins(d diff, image uint64) bool {
+	switch r {
+	case diffContiguous:
+		return d.first <= image+1
+	case diffLinked:
+		return d.prev <= image
+	}
+	return false
+}
+
+// Bounds of the changes that are kept.
+const (
+	// While a book waits for its image: at ten messages a second, the first
+	// bound is some 25 minutes of a busy book.
+	maxWaitingDiffs  = 1 << 14
+	maxWaitingLevels = 1 << 17
+	// While it has one: enough for an image that was asked for anew to find the
+	// changes that came while it was on its way.
+	maxRecentDiffs  = 64
+	maxRecentLevels = 2048
+	// Of all books of a feed together; beyond it, none keeps more than recent
+	// ones. 96 MiB.
+	maxFeedLevels = 1 << 22
+)
+
+// keptLevel is a level of a diff that is kept.
+type keptLevel struct {
+	price market.Price
+	size  market.Size
+	pd    market.Decimals
+	sd    market.Decimals
+	side  market.Side
+}
+
+// keptDiff is a diff that is kept; its levels end before levels[end].
+type keptDiff struct {
+	diff
+	end int
+}
+
+// diffBook is where one book stands.
+type diffBook struct {
+	heard  bool // there was a diff since the stream began, or began anew
+	newest diff
+
+	synced bool   // an image was taken and nothing is missing since
+	proven bool   // the stream has been seen to join the image
+	image  uint64 // number of the image
+
+	// diffTimed, after a loss and while no diff has come since: an image must
+	// not be older than this, or cannot be judged at all.
+	since  uint64
+	unsure bool
+
+	// The newest diffs, without a hole: diffs[head:], levels[base:].
+	diffs      []keptDiff
+	levels     []keptLevel
+	head, base int
+}
+
+// diffVerdict is what is to be done with a diff.
+type diffVerdict uint8
+
+const (
+	diffApply  diffVerdict = iota // it changes the book
+	diffWait                      // it is kept until the image comes
+	diffIgnore                    // it is in the book already
+	diffGap                       // messages before it are missing: the book is to be distrusted
+)
+
+// take says what is to be done with the next diff of the stream and keeps it.
+// events are its levels.
+func (b *diffBook) take(r diffRule, d diff, events []market.Event, held *int) diffVerdict {
+	verdict := diffWait
+	switch {
+	case b.heard && !r.follows(b.newest, d):
+		// The same once more is no loss. An older number at a newer time is:
+		// the venue counts anew.
+		if d.last <= b.newest.last && d.time <= b.newest.time && r != diffTimed {
+			return diffIgnore
+		}
+		newest := b.newest
+		b.begin(held)
+		if r == diffTimed {
+			// The one that came too late is no beginning.
+			b.heard, b.newest, b.since = true, newest, newest.last
+			return diffGap
+		}
+		verdict = diffGap
+	case !b.synced:
+	case r.contained(d, b.image):
+		verdict = diffIgnore
+	case !b.proven && r != diffTimed && !r.joins(d, b.image):
+		b.begin(held)
+		verdict = diffGap
+	default:
+		b.proven = true
+		verdict = diffApply
+	}
+	b.heard, b.newest = true, d
+	b.keep(d, events, held)
+	return verdict
+}
+
+// begin forgets the image and what was kept: the stream begins anew.
+func (b *diffBook) begin(held *int) {
+	*held -= len(b.levels) - b.base
+	b.heard, b.synced, b.proven = false, false, false
+	b.since, b.unsure = 0, false
+	b.diffs, b.levels, b.head, b.base = b.diffs[:0], b.levels[:0], 0, 0
+	b.shrink()
+}
+
+func (b *diffBook) keep(d diff, events []market.Event, held *int) {
+	before := len(b.levels) - b.base
+	for i := range events {
+		e := &events[i]
+		b.levels = append(b.levels, keptLevel{e.Price, e.Size, e.PriceDecimals, e.SizeDecimals, e.Side})
+	}
+	b.diffs = append(b.diffs, keptDiff{d, len(b.levels)})
+	diffs, levels := maxWaitingDiffs, maxWaitingLevels
+	if b.synced || *held > maxFeedLevels {
+		diffs, levels = maxRecentDiffs, maxRecentLevels
+	}
+	for len(b.diffs)-b.head > diffs || len(b.levels)-b.base > levels {
+		b.base = b.diffs[b.head].end
+		b.head++
+	}
+	// Moved down once half is free, so that each is moved once on average.
+	if b.head > len(b.diffs)/2 {
+		b.diffs = append(b.diffs[:0], b.diffs[b.head:]...)
+		b.levels = append(b.levels[:0], b.levels[b.base:]...)
+		for i := range b.diffs {
+			b.diffs[i].end -= b.base
+		}
+		b.head, b.base = 0, 0
+		b.shrink()
+	}
+	*held += len(b.levels) - b.base - before
+}
+
+// shrink gives the memory of a long wait back.
+func (b *diffBook) shrink() {
+	if cap(b.levels) > 16*maxRecentLevels && len(b.levels) <= maxRecentLevels {
+		b.levels = append(make([]keptLevel, 0, 2*maxRecentLevels), b.levels...)
+		b.diffs = append(make([]keptDiff, 0, 2*maxRecentDiffs), b.diffs...)
+	}
+}
+
+// takeImage takes an image with the given number. It returns which of the kept
+// diffs are to be applied to it, and false for an image that is of no use: it is
+// older than the diffs that are kept, so that others are missing between them.
+func (b *diffBook) takeImage(r diffRule, image uint64) (from, to int, ok bool) {
+	i := b.head
+	for i < len(b.diffs) && r.contained(b.diffs[i].diff, image) {
+		i++
+	}
+	known := len(b.diffs) > b.head
+	switch {
+	case known && i == b.head && !r.joins(b.diffs[i].diff, image):
+		return 0, 0, false
+	case !known && (b.unsure || image < b.since):
+		return 0, 0, false
+	}
+	b.synced, b.image = true, image
+	// That the diffs follow one another proves that those after the image join
+	// it, be they kept or still to come.
+	b.proven = known
+	return i, len(b.diffs), true
+}
+
+// levelsOf returns the levels of a kept diff.
+func (b *diffBook) levelsOf(i int) []keptLevel {
+	from := b.base
+	if i > b.head {
+		from = b.diffs[i-1].end
+	}
+	return b.levels[from:b.diffs[i].end]
+}
