@@ -18,6 +18,9 @@ type coinbaseAdvanced struct {
 	counted bool   // next is known
 	old     int    // messages in a row whose number had passed
 
+	listing bool // a listing of subscriptions has come on this connection
+	partial bool // and it was not of all: what it leaves out came all the same
+
 	// The event_time of the level before, because those of one message are
 	// mostly equal.
 	timeText [40]byte
@@ -44,6 +47,7 @@ const (
 	advancedTrades
 	advancedStatus
 	advancedHeartbeat
+	advancedListing
 	advancedOther // known, not taken
 )
 
@@ -67,7 +71,9 @@ func (d *coinbaseAdvanced) Decode(dst []market.Event, f feeds.Frame) ([]market.E
 		if f.Kind == feeds.Up || f.Kind == feeds.Down {
 			for _, p := range d.products.order {
 				p.reference.forget()
+				p.imaged = false
 			}
+			d.listing, d.partial = false, false
 		}
 		d.next, d.counted, d.old = 0, f.Kind == feeds.Up || d.counted && f.Kind == feeds.Stale, 0
 		return d.control(dst, f)
@@ -130,6 +136,7 @@ func (d *coinbaseAdvanced) lost(dst []market.Event) []market.Event {
 	d.counted = false
 	for _, p := range d.products.order {
 		p.reference.forget()
+		p.imaged = false
 	}
 	return d.gap(dst, 0, d.venue)
 }
@@ -164,7 +171,9 @@ func (d *coinbaseAdvanced) envelope(dst []market.Event, m *advancedMessage) []ma
 		channel = advancedHeartbeat
 	case "status":
 		channel = advancedStatus
-	case "subscriptions", "ticker", "ticker_batch", "candles":
+	case "subscriptions":
+		channel = advancedListing
+	case "ticker", "ticker_batch", "candles":
 		channel = advancedOther
 	default:
 		d.refuse(CauseUnknownType, "channel %q", clip(text))
@@ -238,6 +247,7 @@ func (d *coinbaseAdvanced) gapIn(dst []market.Event, channel advancedChannel) []
 	}
 	for _, p := range d.products.order {
 		p.reference.forget()
+		p.imaged = false
 	}
 	return d.gap(dst, 0, d.venue)
 }
@@ -256,8 +266,14 @@ func (d *coinbaseAdvanced) event(dst []market.Event, m *advancedMessage, channel
 			typ = s.value()
 		case "product_id":
 			product = s.value()
+		case "subscriptions":
+			if channel != advancedListing {
+				s.value()
+				continue
+			}
+			body = s.value()
 		case "updates", "trades", "products":
-			if read || typ.kind == absent || channel == advancedBook && product.kind == absent {
+			if read || channel == advancedListing || typ.kind == absent || channel == advancedBook && product.kind == absent {
 				body = s.value()
 				continue
 			}
@@ -272,6 +288,8 @@ func (d *coinbaseAdvanced) event(dst []market.Event, m *advancedMessage, channel
 	}
 	switch {
 	case read:
+	case channel == advancedListing:
+		return d.subscribed(dst, body)
 	case body.kind == absent && channel == advancedBook:
 		why = d.blame(CauseMissingField, "updates", body)
 	case body.kind == absent && channel == advancedTrades:
@@ -414,12 +432,62 @@ func (d *coinbaseAdvanced) bookEvent(dst []market.Event, n int, m *advancedMessa
 	if why != nil {
 		d.refusePart("book", why)
 		p.reference.forget()
+		p.imaged = false
 		return d.gap(dst[:n], p.id, d.venue)
+	}
+	if !snapshot && d.listing && !p.listed {
+		d.partial = true
 	}
 	if len(dst) > n {
 		d.stamp(dst[n:], p, m.at, snapshot)
 		for i := n; i < len(dst); i++ {
 			dst[i].Sequence = m.number
+		}
+	}
+	return dst
+}
+
+// subscribed reads the listing of all that is subscribed on the connection, which
+// answers each request: {"level2":["BTC-USD"],"heartbeats":[…]}. A book that is no
+// longer in it gets no changes, and no number tells of those: once it is
+// subscribed again, only its next snapshot can be trusted. Should a listing turn
+// out not to be of all, because a book that it leaves out changes all the same,
+// nothing is concluded from listings on this connection.
+func (d *coinbaseAdvanced) subscribed(dst []market.Event, body span) []market.Event {
+	s := &d.s
+	if body.kind != object {
+		d.refusePart("subscriptions", d.blame(CauseMissingField, "subscriptions", body))
+		return dst
+	}
+	for _, p := range d.products.order {
+		p.listed = false
+	}
+	d.listing = true
+	back := s.at(body)
+	s.open('{')
+	for s.key() {
+		books := string(s.name) == "level2"
+		v := s.value()
+		if !books || v.kind != array {
+			continue
+		}
+		next := s.at(v)
+		s.open('[')
+		for s.elem() {
+			if p, why := d.product(s.value()); why == nil {
+				p.listed = true
+			} else {
+				d.refusePart("subscriptions", why)
+			}
+		}
+		s.resume(next)
+	}
+	s.resume(back)
+	for _, p := range d.products.order {
+		if p.imaged && !p.listed && !d.partial {
+			p.imaged = false
+			p.reference.forget()
+			dst = d.gap(dst, p.id, d.venue)
 		}
 	}
 	return dst

@@ -118,6 +118,41 @@ func TestCoinbaseAdvancedCount(t *testing.T) {
 	})
 }
 
+// A book that is subscribed no longer is not to be trusted: no number tells of the
+// changes that are not sent.
+func TestCoinbaseAdvancedUnsubscribedBook(t *testing.T) {
+	r := newRig(t, "coinbase-advanced")
+	r.control(feeds.Up)
+	n := uint64(0)
+	next := func(message string) []market.Event {
+		n++
+		return r.decode(numbered(message, n-1))
+	}
+	listing := func(level2 string) []market.Event {
+		return next(`{"channel":"subscriptions","timestamp":"2023-02-09T20:33:57Z","sequence_num":%d,"events":[{"subscriptions":{"heartbeats":[""],` + level2 + `"market_trades":["BTC-USD"]}}]}`)
+	}
+	const gap, level = "gap BTC-USD @coinbase +last", "level BTC-USD @coinbase bid 21921.73x0"
+	r.want(listing(`"level2":["BTC-USD","ETH-USD"],`))
+	next(advancedSnapshot)
+	r.want(listing(`"level2":["ETH-USD","BTC-USD"],`))
+	r.want(listing(`"level2":["ETH-USD"],`), gap)
+	r.want(listing(``)) // told once
+	r.want(listing(`"level2":["ETH-USD","BTC-USD"],`))
+	next(advancedSnapshot)
+	r.want(listing(``), gap)
+	// A listing that is not of all does not take the books away again and again.
+	next(advancedSnapshot)
+	r.want(next(advancedUpdate)[:1], level)
+	r.want(listing(`"level2":["ETH-USD"],`))
+	r.control(feeds.Up)
+	n = 0
+	r.want(listing(`"level2":["BTC-USD"],`))
+	next(advancedSnapshot)
+	r.want(listing(`"level2":["ETH-USD"],`), gap)
+	r.refuse(CauseMissingField, `{"channel":"subscriptions","timestamp":"2023-02-09T20:33:57Z","sequence_num":3,"events":[{"subscriptions":7}]}`)
+	r.refuse(CauseBadSymbol, `{"channel":"subscriptions","timestamp":"2023-02-09T20:33:57Z","sequence_num":4,"events":[{"subscriptions":{"level2":["X"]}}]}`)
+}
+
 // TestCoinbaseAdvancedCountProperty holds the decoder against the rule itself
 // under any losses and repetitions: a gap exactly where a number was skipped,
 // every message once.
