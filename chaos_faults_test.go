@@ -103,6 +103,14 @@ func chaosKinds() []chaosKind {
 			n := upTo(r, 2)
 			return func() { f.server.LoseSnapshots(s, n) }, nil, fmt.Sprint(s, " ", n)
 		}},
+		// Asked for a book that is well. What was asked for may not come.
+		{name: "resync", weight: 4, order: func(r R, f F, s string) (func(), func(), string) {
+			lost := r.IntN(2)
+			return func() {
+				f.server.LoseSnapshots(s, lost)
+				f.supervisor.Resync(f.spell(s))
+			}, nil, fmt.Sprintf("%s, %d snapshots lost", s, lost)
+		}},
 		{name: "junk", weight: 4, order: func(r R, f F, _ string) (func(), func(), string) {
 			b := chaosJunk[r.IntN(len(chaosJunk))]
 			return func() { f.server.SendRaw([]byte(b)) }, nil, fmt.Sprintf("%.20q", b)

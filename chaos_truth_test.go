@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quotewire/quotewire/feeds"
 	"github.com/quotewire/quotewire/feeds/sim"
 	"github.com/quotewire/quotewire/market"
 	"github.com/quotewire/quotewire/orderbook"
@@ -309,10 +310,22 @@ func (c *chaosTruth) sorted() []*chaosBook {
 	})
 }
 
+// checkLost fails for books that are live though the only line to their venue is
+// lost or mute. The caller holds w.mu.
+func (w *chaosWorld) checkLost(venue string, k feeds.FrameKind) {
+	w.chaosTruth.mu.Lock()
+	defer w.chaosTruth.mu.Unlock()
+	for _, b := range w.sorted() {
+		if b.venue == venue && b.live && !w.over {
+			w.failLocked("%s at %s is live while its only line is %s", b.pair, b.venue, k)
+		}
+	}
+}
+
 // chaosAge is how old a live book may be: a silence is found after the 10 s that
 // a venue may be silent and the tenth that the watch may be late, some things
 // come late, and a change that is lost shows only with the next one.
-const chaosAge = 30 * time.Second
+const chaosAge = 16 * time.Second
 
 // checkAge fails for live books that have long ceased to be true.
 func (w *chaosWorld) checkAge() {

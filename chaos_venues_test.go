@@ -23,8 +23,10 @@ type chaosVenue struct {
 	// Decimals beside those of the pair.
 	price, size int
 	// depth is how many levels a side the books have that it sends; 0 all.
-	depth   int
-	proof   chaosProof
+	depth int
+	proof chaosProof
+	// spell is how the provider spells BTC-USD; nil for just so.
+	spell   func(pair string) string
 	connect func(dial chaosDial, symbols []string) (feeds.Connector, error)
 }
 
@@ -65,17 +67,19 @@ func chaosVenues() []chaosVenue {
 			}},
 		// At depth 10 the checksum covers the whole book. At greater depths it
 		// does not show what is lost below.
-		{name: "kraken", provider: "kraken", price: -1, size: 2, depth: 10, proof: proofChecksum,
+		{name: "kraken", provider: "kraken", price: -1, size: 2, depth: 10, proof: proofChecksum, spell: slashed,
 			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
-				return kraken.New(kraken.Config{URL: chaosURL, Symbols: slashed(symbols), Depth: 10, Book: true, Trades: true, NetDial: dial})
+				return kraken.New(kraken.Config{URL: chaosURL, Symbols: spelt(symbols, slashed), Depth: 10, Book: true, Trades: true, NetDial: dial})
 			}},
 	}
 }
 
-func slashed(symbols []string) []string {
-	out := make([]string, len(symbols))
-	for i, s := range symbols {
-		out[i] = strings.Replace(s, "-", "/", 1)
+func slashed(pair string) string { return strings.Replace(pair, "-", "/", 1) }
+
+func spelt(pairs []string, spell func(string) string) []string {
+	out := make([]string, len(pairs))
+	for i, p := range pairs {
+		out[i] = spell(p)
 	}
 	return out
 }

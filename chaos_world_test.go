@@ -142,7 +142,18 @@ func (w *chaosWorld) frame(f *chaosFeed, fr feeds.Frame) error {
 		w.logLocked("%s is %s %s", f.name, fr.Kind, fr.Payload)
 	}
 	w.shard.Apply(f.events)
+	if (fr.Kind == feeds.Down || fr.Kind == feeds.Stale) && w.lines(f.venue.name) == 1 {
+		w.checkLost(f.venue.name, fr.Kind)
+	}
 	return nil
+}
+
+// spell returns how the provider spells a pair.
+func (f *chaosFeed) spell(pair string) string {
+	if f.venue.spell == nil {
+		return pair
+	}
+	return f.venue.spell(pair)
 }
 
 // resync asks a book's feed for a fresh image. The shard calls it, so w.mu is
