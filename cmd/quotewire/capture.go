@@ -60,7 +60,7 @@ func newCaptureImport() *cobra.Command {
 				return fmt.Errorf("import: %w", err)
 			}
 			step, finish := progress("import")
-			stats, err := capture.Import(&progressReader{r: in, total: info.Size(), step: step}, format, provider, feed, w, capture.ImportOptions{SkipMalformed: skip})
+			stats, err := capture.Import(&progressReader{r: in, total: info.Size(), step: step}, format, provider, feed, w, capture.ImportOptions{SkipMalformed: skip, FeedName: joined(provider, feed)})
 			finish()
 			if err = errors.Join(err, w.Close()); err != nil {
 				_ = os.Remove(args[1])
@@ -76,6 +76,17 @@ func newCaptureImport() *cobra.Command {
 	cmd.Flags().StringVar(&feed, "feed", "", "name of the feed where the recording has none (default: the provider)")
 	cmd.Flags().BoolVar(&skip, "skip-malformed", false, "skip lines that cannot be read instead of ending")
 	return cmd
+}
+
+// joined returns how the connections of a recording become feeds, nil for each
+// its own. Where books start from REST answers, recordings name these apart from
+// the stream; what is recorded together is then one feed.
+func joined(provider, feed string) func(string) string {
+	switch provider {
+	case "binance", "binance-usdm", "bitstamp":
+		return func(string) string { return feed }
+	}
+	return nil
 }
 
 // progressReader tells how much of a file has been read.

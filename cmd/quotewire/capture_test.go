@@ -95,6 +95,79 @@ func TestVerifyRecordings(t *testing.T) {
 	}
 }
 
+// TestVerifyRecordingsWithSnapshotsBeside does the same for venues whose books
+// start from a REST answer. One recording has none: its books must say so.
+func TestVerifyRecordingsWithSnapshotsBeside(t *testing.T) {
+	text, err := os.ReadFile(recording(t, "EXPECTED.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var expected map[string]struct {
+		Books map[string]struct {
+			Messages uint64      `json:"book_msgs"`
+			Bids     [][2]string `json:"bids"`
+			Asks     [][2]string `json:"asks"`
+			Levels   [2]int      `json:"levels"`
+		} `json:"books"`
+		Trades map[string]struct {
+			Count  uint64 `json:"count"`
+			Volume string `json:"volume"`
+		} `json:"trades"`
+	}
+	if err := json.Unmarshal(text, &expected); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ provider, file, fails string }{
+		{"binance", "binance/spot_4pairs_bracketed_2021-10-12.jsonl.zst", ""},
+		{"binance", "binance/spot_BTC-ETH-USDT_2026-07-07.ndjson.zst", "not trusted at the end (resyncing)"},
+		{"binance-usdm", "binance/usdm_4pairs_2021-07-22.jsonl.zst", ""},
+		{"bitstamp", "bitstamp/10pairs_2022-01-05.jsonl.zst", ""},
+	} {
+		t.Run(filepath.Base(tt.file), func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "x.qwc")
+			format := "ndjson"
+			if strings.Contains(tt.file, ".jsonl") {
+				format = "jsonl"
+			}
+			run(t, "capture", "import", "--format", format, "--provider", tt.provider, recording(t, tt.file), path)
+			cmd := program(t.Context(), "capture", "verify", "--json", path)
+			var stderr strings.Builder
+			cmd.Stderr = &stderr
+			out, err := cmd.Output()
+			if (err == nil) != (tt.fails == "") || !strings.Contains(stderr.String(), tt.fails) {
+				t.Errorf("verify: %v, want %q in %s", err, tt.fails, stderr.String())
+			}
+			var got verification
+			if err := json.Unmarshal(out, &got); err != nil {
+				t.Fatal(err)
+			}
+			if len(got.Refused) > 0 {
+				t.Errorf("refused: %v", got.Refused)
+			}
+			books := make(map[string]verifiedBook)
+			for _, b := range got.Books {
+				books[b.VenueSymbol] = b
+				if b.Gaps != 0 || b.Crossed != 0 || b.Resyncs != 0 || b.Trusted != (tt.fails == "") || b.Trades.Lost != 0 {
+					t.Errorf("%s: %+v", b.VenueSymbol, b)
+				}
+			}
+			for symbol, w := range expected[tt.file].Books {
+				b := books[symbol]
+				if b.BookMessages != w.Messages || b.Levels != w.Levels {
+					t.Errorf("%s: %d messages, levels %v, want %d, %v", symbol, b.BookMessages, b.Levels, w.Messages, w.Levels)
+				}
+				sameLevels(t, symbol+" bids", b.Bids, w.Bids)
+				sameLevels(t, symbol+" asks", b.Asks, w.Asks)
+			}
+			for symbol, w := range expected[tt.file].Trades {
+				if b := books[symbol]; b.Trades.Count != w.Count || !decimal.RequireFromString(b.Trades.Volume).Equal(decimal.RequireFromString(w.Volume)) {
+					t.Errorf("%s: trades %+v, want %+v", symbol, b.Trades, w)
+				}
+			}
+		})
+	}
+}
+
 func sameLevels(t *testing.T, what string, got, want [][2]string) {
 	t.Helper()
 	if len(got) != len(want) {

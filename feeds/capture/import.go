@@ -31,7 +31,8 @@ type ImportOptions struct {
 	SkipMalformed bool
 	// FeedName, if set, turns the name of a connection in a JSONL recording
 	// into the feed's. It joins the REST answers to the stream that they belong to,
-	// where the recording names them apart.
+	// where the recording names them apart. Several connections may be one feed:
+	// it is up from the first on, and down when any of them connects anew.
 	FeedName func(conn string) string
 }
 
@@ -43,6 +44,7 @@ type ImportStats struct {
 	Headers   uint64 // not written
 	Sends     uint64 // what was sent to the provider; not written
 	Notes     uint64 // not written
+	Joined    uint64 // connects of one more connection to a feed that is up; not written
 
 	Frames  uint64 // written: the sum of those below
 	Data    uint64
@@ -76,7 +78,7 @@ func (e *LineError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e
 // In an [NDJSON] recording every line is a Data frame of feed, after one Up.
 //
 // Where there is no receive time, the time that the venue put into the message
-// stands for it: kraken "timestamp" or "time_in"; coinbase "time"; else the
+// stands for it: kraken "timestamp" or "time_in"; coinbase "time"; binance "E"; bitstamp "microtimestamp"; else the
 // first of "time", "timestamp", "t", "ts" and "E", wherever in the message, that
 // holds an RFC 3339 time or a Unix time of the years 2000 to 2099. Such times
 // never go back: a message with an earlier one gets the time before it. A message
@@ -88,7 +90,7 @@ func (e *LineError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e
 //
 // A malformed line is a [*LineError]. What was imported before it is in w.
 func Import(r io.Reader, format, provider, feed string, w *Writer, opts ImportOptions) (ImportStats, error) {
-	m := &importer{w: w, provider: provider, feed: feed, opts: opts, names: timeNames(provider), up: make(map[string]bool)}
+	m := &importer{w: w, provider: provider, feed: feed, opts: opts, names: timeNames(provider), up: make(map[string]bool), open: make(map[string]bool)}
 	err := m.run(r, format)
 	if err != nil {
 		err = fmt.Errorf("import: %w", err)
@@ -102,7 +104,8 @@ type importer struct {
 	opts           ImportOptions
 	names          []string
 	stats          ImportStats
-	up             map[string]bool
+	up             map[string]bool // by feed
+	open           map[string]bool // by connection of a JSONL recording
 
 	// last is the time of the latest frame; until one is known, frames wait.
 	last    int64

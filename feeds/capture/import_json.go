@@ -73,6 +73,13 @@ func (m *importer) jsonl(line []byte) error {
 	}
 	switch rec.T {
 	case "connect":
+		again := m.open[rec.Conn]
+		m.open[rec.Conn] = true
+		if m.up[f.Feed] && !again {
+			// One more connection of a feed that is up: nothing of it was lost.
+			m.stats.Joined++
+			return nil
+		}
 		if m.up[f.Feed] {
 			down := f
 			down.Kind, down.Payload = feeds.Down, []byte("connected anew; the recording does not tell when the connection before was lost")
@@ -85,6 +92,7 @@ func (m *importer) jsonl(line []byte) error {
 	case "http":
 		f.Kind, f.URL = feeds.Reply, rec.URL
 	default:
+		m.open[rec.Conn] = true
 		if err := m.connected(f.Feed, f.Received, timed); err != nil {
 			return err
 		}

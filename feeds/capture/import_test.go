@@ -97,6 +97,15 @@ func TestImportJSONL(t *testing.T) {
 			t.Fatalf("feed %q, want one for all", f.Feed)
 		}
 	}
+	// The second connection is one more of the same feed; the first, connecting
+	// anew, is a loss.
+	var kinds string
+	for _, f := range frames {
+		kinds += " " + f.Kind.String()
+	}
+	if want := " reply up" + strings.Repeat(" data", 6) + " down up data"; kinds != want {
+		t.Errorf("kinds %s, want %s", kinds, want)
+	}
 }
 
 func TestImportNDJSON(t *testing.T) {

@@ -12,6 +12,10 @@ func timeNames(provider string) []string {
 		return []string{"timestamp", "time_in"}
 	case "coinbase": // https://docs.cdp.coinbase.com/exchange/websocket-feed/channels: time
 		return []string{"time"}
+	case "binance", "binance-usdm": // event time; "t" is a trade's number
+		return []string{"E"}
+	case "bitstamp": // https://www.bitstamp.net/websocket/v2/
+		return []string{"microtimestamp", "timestamp"}
 	}
 	return []string{"time", "timestamp", "t", "ts", "E"}
 }
