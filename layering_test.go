@@ -24,6 +24,7 @@ var layers = map[string][]string{
 	"feeds/kraken":           {"feeds"},
 	"feeds/coinbaseadvanced": {"feeds"},
 	"feeds/capture":          {"feeds"},
+	"feeds/feedtest":         {"feeds"},
 	"feeds/sim":              {},
 	"normalizer":             {"feeds", "market"},
 	"orderbook":              {"market"},
