@@ -81,11 +81,23 @@ func (h *Hub) serveStream(up *websocket.Upgrader) http.HandlerFunc {
 		hj.conn.handed.Store(true)
 		c := &socket{session: s, conn: conn, net: hj.conn.Conn}
 		s.connect(c)
+		h.cfg.Logger.Debug("session begins", "session", s.id, "remote", s.remote)
+		s.welcome()
+		if first != nil {
+			if err := s.do(first); err != nil {
+				s.refuse(err)
+			}
+		}
 		// The handler returns: what the HTTP server holds for it, buffers and a
 		// grown stack, is more than all that a session needs.
+		written := make(chan struct{})
+		go func() {
+			defer close(written)
+			c.write()
+		}()
 		go func() {
 			defer h.unregister(s)
-			c.serve(first)
+			c.serve(written)
 		}()
 	}
 }
@@ -146,20 +158,8 @@ type socket struct {
 
 // serve reads requests in this goroutine and writes in another, until the
 // session ends.
-func (c *socket) serve(first *wire.Request) {
+func (c *socket) serve(written <-chan struct{}) {
 	s := c.session
-	s.hub.cfg.Logger.Debug("session begins", "session", s.id, "remote", s.remote)
-	s.welcome()
-	if first != nil {
-		if err := s.do(first); err != nil {
-			s.refuse(err)
-		}
-	}
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
-		c.write()
-	}()
 	reason := c.read()
 	s.end(reason)
 	<-written
@@ -208,7 +208,7 @@ func (c *socket) read() string {
 		case !limit.Allow():
 			bad++
 			s.refuse(&wire.Error{Code: wire.CodeRateLimited, Message: fmt.Sprintf("at most %d requests a second", cfg.RequestRate), RetryAfter: 1000})
-		case s.handle(text):
+		case c.handle(text):
 			bad++
 		default:
 			bad = 0
@@ -217,6 +217,18 @@ func (c *socket) read() string {
 			return reasonAbuse
 		}
 	}
+}
+
+// handle does a request on a stack of its own: reading one grows a stack fourfold,
+// and the reader's is kept as long as the connection.
+func (c *socket) handle(text []byte) (bad bool) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		bad = c.session.handle(text)
+	}()
+	<-done
+	return bad
 }
 
 // alive gives the client time until it must be heard of again.

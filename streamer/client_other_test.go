@@ -1,0 +1,5 @@
+//go:build !linux
+
+package streamer
+
+func benchClient() bool { return false }

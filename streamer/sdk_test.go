@@ -1,0 +1,88 @@
+package streamer_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quotewire/quotewire/client"
+	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/orderbook"
+	"github.com/quotewire/quotewire/streamer"
+	"github.com/quotewire/quotewire/streamer/wire"
+)
+
+// TestWithTheSDK: the Go client keeps its books by what the hub sends, checks each
+// by its checksum, and ends with the hub's own.
+func TestWithTheSDK(t *testing.T) {
+	dir := market.NewDirectory()
+	hub := streamer.NewHub(streamer.Config{Directory: dir})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- hub.Run(ctx) }()
+	server := httptest.NewServer(hub.Handler())
+	defer func() {
+		server.Close()
+		cancel()
+		<-ended
+	}()
+	btc, err := dir.Instrument("BTC-USD", market.ClassCrypto)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kraken, err := dir.Venue("kraken")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := hub.Sink(0)
+	shard := orderbook.NewShard(orderbook.Config{Directory: dir, Epoch: 1, Sinks: []orderbook.Sink{sink}})
+	apply := func(kind market.Kind, flags market.Flags, side market.Side, price market.Price, size market.Size) {
+		shard.Apply([]market.Event{{Kind: kind, Flags: flags | market.FlagLast, Feed: 1, Venue: kraken, Instrument: btc,
+			Side: side, Price: price, Size: size, PriceDecimals: 1, Received: time.Now().UnixNano()}})
+		sink.Flush()
+	}
+	apply(market.KindClear, market.FlagSnapshot, 0, 0, 0)
+
+	c, err := client.Dial(ctx, strings.Replace(server.URL, "http", "ws", 1)+"/v1/stream", client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	books, err := c.Subscribe(ctx, client.Subscription{Channel: wire.ChannelBook, Symbols: []string{"BTC-*"}, Depth: 5, Interval: 5 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const changes = 3000
+	go func() {
+		r := rand.New(rand.NewPCG(1, 1))
+		for range changes {
+			if side := market.Side(1 + r.IntN(2)); side == market.SideBid {
+				apply(market.KindLevel, 0, side, 999-market.Price(r.IntN(20)), market.Size(r.IntN(4)))
+			} else {
+				apply(market.KindLevel, 0, side, 1000+market.Price(r.IntN(20)), market.Size(r.IntN(4)))
+			}
+		}
+		apply(market.KindLevel, 0, market.SideBid, 999, 77) // the last one
+	}()
+	updates := 0
+	for {
+		u, err := books.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, ok := u.(*client.BookUpdate)
+		if !ok {
+			t.Fatalf("%T %+v", u, u)
+		}
+		updates++
+		if len(b.Bids) > 0 && b.Bids[0].Size.String() == "77" {
+			break
+		}
+	}
+	if n := c.Stats(); n.ChecksumErrors+n.SequenceErrors+n.Malformed+n.Unrouted > 0 || n.Snapshots != 1 {
+		t.Errorf("after %d updates: %+v", updates, n)
+	}
+}
