@@ -92,9 +92,17 @@ func (f *feed) topic(channel wire.Channel) *topic {
 
 var testChannels = []wire.Channel{wire.ChannelBook, wire.ChannelQuote, wire.ChannelTicker, wire.ChannelTrade}
 
+// skipRace skips where the race detector makes pools forget at random.
+func skipRace(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector makes pools allocate")
+	}
+}
+
 // TestEncodeDoesNotAllocate: into a buffer that is used again, deltas and
 // snapshots of every channel cost no memory.
 func TestEncodeDoesNotAllocate(t *testing.T) {
+	skipRace(t)
 	for _, channel := range testChannels {
 		f := newFeed(t)
 		x := f.topic(channel)
@@ -131,6 +139,7 @@ func TestEncodeDoesNotAllocate(t *testing.T) {
 // TestFrameAllocations: what a lane allocates for a message is the frame and its
 // bytes; an update that nobody asked for costs nothing.
 func TestFrameAllocations(t *testing.T) {
+	skipRace(t)
 	f := newFeed(t)
 	i := 0
 	step := func() { f.step(i); i++ }
@@ -154,6 +163,7 @@ func TestFrameAllocations(t *testing.T) {
 // TestMarkDoesNotAllocate: telling a session that a stream moved costs no memory,
 // however often it happens while nobody reads.
 func TestMarkDoesNotAllocate(t *testing.T) {
+	skipRace(t)
 	f := newFeed(t)
 	s := newSession(f.hub, "test", "test")
 	s.handle([]byte(`{"op":"subscribe","channel":"book","symbols":["BTC-USD"]}`))

@@ -19,6 +19,7 @@ func Example() {
 	dir := market.NewDirectory()
 	hub := streamer.NewHub(streamer.Config{Directory: dir, Now: func() int64 { return 1764000000000002000 }})
 	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	ended := make(chan error)
 	go func() { ended <- hub.Run(ctx) }()
 	server := httptest.NewServer(hub.Handler()) // on a port of 127.0.0.1
