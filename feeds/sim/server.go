@@ -15,7 +15,8 @@ import (
 
 // Config says which provider a Server plays.
 type Config struct {
-	// Provider is "polygon", "coinbase", "coinbase-advanced" or "kraken".
+	// Provider is "polygon", "coinbase", "coinbase-advanced", "kraken", "okx",
+	// "bybit", "bitfinex" or "gemini".
 	Provider string
 	// Market is what is shown. It is stepped by its owner, not by the server.
 	Market *Market
@@ -112,8 +113,16 @@ func NewServer(cfg Config) (*Server, error) {
 		s.proto = newCoinbaseAdvanced(s)
 	case "kraken":
 		s.proto = newKraken(s)
+	case OKX:
+		s.proto = newOKX(s)
+	case Bybit:
+		s.proto = newBybit(s)
+	case Bitfinex:
+		s.proto = newBitfinex(s)
+	case Gemini:
+		s.proto = newGemini(s)
 	default:
-		return nil, fmt.Errorf("simulated server: provider %q is not one of polygon, coinbase, coinbase-advanced, kraken", cfg.Provider)
+		return nil, fmt.Errorf("simulated server: provider %q is not one of polygon, coinbase, coinbase-advanced, kraken, okx, bybit, bitfinex, gemini", cfg.Provider)
 	}
 	s.postman = &postman{s}
 	s.market.attach(s.postman) // before the protocol, which may still batch what it lets go
