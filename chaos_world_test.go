@@ -103,11 +103,16 @@ func (w *chaosWorld) newFeed(dir *market.Directory, v chaosVenue, name string) (
 	}
 	pipes := &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
 	f.server.Serve(pipes)
+	far := time.Duration(w.rnd.Int64N(int64(150 * time.Millisecond)))
 	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if f.unreachable.Load() {
 			return nil, syscall.ECONNREFUSED
 		}
-		return pipes.dial(ctx)
+		conn, err := pipes.dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &slowConn{conn, far}, nil
 	}
 	connector, err := v.connect(dial, w.market.Symbols(v.name))
 	if err != nil {
@@ -205,6 +210,18 @@ func (w *chaosWorld) failLocked(format string, args ...any) {
 // story is all that happened, up to what went wrong.
 func (w *chaosWorld) story() string {
 	return fmt.Sprintf("seed %d:\n%s\n\n%s", w.seed, strings.Join(w.journal, "\n"), w.chaosResult.String())
+}
+
+// slowConn takes its time with each write, so that the market goes on between
+// one request and the next.
+type slowConn struct {
+	net.Conn
+	far time.Duration
+}
+
+func (c *slowConn) Write(b []byte) (int, error) {
+	time.Sleep(c.far)
+	return c.Conn.Write(b)
 }
 
 // pipeListener hands out connections in memory.
