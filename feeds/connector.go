@@ -2,6 +2,8 @@ package feeds
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -24,7 +26,8 @@ type Connector interface {
 // one goroutine.
 //
 // It may have a method Resync(venueSymbol string) error, which asks for a
-// symbol's book again and is called from another goroutine than Next, and a
+// symbol's book again and is called from another goroutine than Next (it returns
+// [ErrPending] where an answer is on its way already), and a
 // method Backlog() int, safe from any goroutine: how many messages have been
 // read from the network and wait for Next. Where what it says can only be
 // understood by its address, a method URL() string tells that in the Up frame; it
@@ -52,12 +55,17 @@ type Attempt struct {
 	logger   *slog.Logger // nil discards
 	kept     []keptMessage
 	problems []string
+	reply    func(url string, payload []byte) error // while the connection is up
+	ended    bool                                   // it was up and is no more
 }
 
-// keptMessage is a message that came before the connection was up.
+// keptMessage is a message, or an answer beside the stream, that came before the
+// connection was up.
 type keptMessage struct {
+	kind     FrameKind
 	received int64
 	binary   bool
+	url      string
 	payload  []byte
 }
 
@@ -69,8 +77,61 @@ func (a *Attempt) Received(payload []byte, binary bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.kept) < maxKept {
-		a.kept = append(a.kept, keptMessage{now, binary, slices.Clone(payload)})
+		a.kept = append(a.kept, keptMessage{kind: Data, received: now, binary: binary, payload: slices.Clone(payload)})
 	}
+}
+
+// errEnded is what an answer meets whose connection is no more.
+var errEnded = errors.New("the connection has ended")
+
+// Reply hands on the answer to a request beside the stream, such as a REST
+// snapshot, so that it is in the stream, in recordings and in replays: as a Reply
+// frame, between two messages. The url is what was asked; it must hold no secret.
+//
+// While connecting, the payload is copied and follows Up; afterwards Reply
+// returns when the frame has been taken. An answer that comes when the connection
+// has ended is dropped, with an error.
+func (a *Attempt) Reply(url string, payload []byte) error {
+	a.mu.Lock()
+	switch reply := a.reply; {
+	case a.ended:
+		a.mu.Unlock()
+		return errEnded
+	case reply != nil:
+		a.mu.Unlock()
+		return reply(url, payload)
+	}
+	defer a.mu.Unlock()
+	if len(a.kept) >= maxKept {
+		return fmt.Errorf("more than %d messages while connecting", maxKept)
+	}
+	a.kept = append(a.kept, keptMessage{kind: Reply, received: time.Now().UnixNano(), url: url, payload: slices.Clone(payload)})
+	return nil
+}
+
+// open lets answers through to reply from now on. It returns false where
+// messages are kept that must go before them.
+func (a *Attempt) open(reply func(url string, payload []byte) error) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.kept) > 0 {
+		return false
+	}
+	a.reply = reply
+	return true
+}
+
+// end drops answers from now on.
+func (a *Attempt) end() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.reply, a.ended = nil, true
+}
+
+func (a *Attempt) hasEnded() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.ended
 }
 
 // Problem tells of something that the provider refused without ending the

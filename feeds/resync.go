@@ -2,6 +2,7 @@ package feeds
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -85,7 +86,9 @@ func (s *Supervisor) sendResyncs(ctx context.Context, queue <-chan string, gap t
 			s.resyncs.markSent(symbol, time.Now())
 			// Why a failure is not acted upon: a connection that cannot be
 			// written to ends by itself, and a new one brings fresh books.
-			if err := resync(symbol); err != nil {
+			if err := resync(symbol); errors.Is(err, ErrPending) {
+				logger.Debug("resync is on its way", "symbol", symbol)
+			} else if err != nil {
 				logger.Warn("resync not sent", "symbol", symbol, "error", err)
 			} else {
 				s.resyncsSent.Add(1)

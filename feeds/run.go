@@ -17,6 +17,9 @@ type run struct {
 	downstream func(Frame) error
 	logger     *slog.Logger
 	told       DisconnectCause // of the last Down; empty at first and after Up
+
+	emitMu sync.Mutex // one frame at a time goes downstream
+	failed error      // of downstream
 }
 
 var (
@@ -71,7 +74,8 @@ func (r *run) serve(parent, ctx context.Context, cancel context.CancelCauseFunc,
 	})
 	defer r.s.transition(func(*Status) { r.s.conn = nil })
 	r.logger.Info("feed is up")
-	if err := r.emitUp(try, conn); err != nil {
+	defer try.end()
+	if err := r.emitUp(try, conn, cancel); err != nil {
 		return nil, err
 	}
 
@@ -85,6 +89,10 @@ func (r *run) serve(parent, ctx context.Context, cancel context.CancelCauseFunc,
 	}
 
 	lost, err := r.pump(conn)
+	try.end()
+	if err == nil {
+		err = r.failure() // of an answer, and so of the connection
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +107,8 @@ func (r *run) serve(parent, ctx context.Context, cancel context.CancelCauseFunc,
 }
 
 // pump hands on messages until the connection is lost or downstream fails.
-// This is the path of every frame: no lock, no allocation.
+// This is the path of every frame: no lock that is ever long held, no
+// allocation.
 func (r *run) pump(conn Connection) (lost, failed error) {
 	f := Frame{Kind: Data, Feed: r.s.Feed, Provider: r.s.Provider}
 	for {
@@ -107,8 +116,8 @@ func (r *run) pump(conn Connection) (lost, failed error) {
 		if err != nil {
 			return err, nil
 		}
-		f.Payload, f.Binary, f.Received = payload, binary, time.Now().UnixNano()
-		if err := r.emitData(f); err != nil {
+		f.Payload, f.Binary = payload, binary
+		if err := r.emit(f); err != nil {
 			return nil, err
 		}
 	}
