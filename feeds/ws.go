@@ -32,6 +32,9 @@ type WSConfig struct {
 	// IdlePing is a text message that is sent instead of a protocol ping where
 	// the provider has one of its own.
 	IdlePing []byte
+	// PingAlways sends the ping every PingEvery whatever comes, for providers
+	// that want to hear from us.
+	PingAlways bool
 	// Compress offers permessage-deflate.
 	Compress bool
 	// NetDial replaces how the TCP connection is made, for tests; nil is
@@ -121,7 +124,7 @@ func DialWS(ctx context.Context, c WSConfig) (*WS, error) {
 	// can still say goodbye.
 	w.stopInterrupt = context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	if c.PingEvery > 0 {
-		w.pinger.Go(func() { w.ping(c.PingEvery, c.IdlePing) })
+		w.pinger.Go(func() { w.ping(c.PingEvery, c.IdlePing, c.PingAlways) })
 	}
 	return w, nil
 }
@@ -193,8 +196,9 @@ func (w *WS) Close() {
 }
 
 // ping sends a ping each time that nothing came for a whole interval: data is
-// proof enough of life, and some providers count our messages.
-func (w *WS) ping(every time.Duration, idle []byte) {
+// proof enough of life, and some providers count our messages; always sends it
+// anyway.
+func (w *WS) ping(every time.Duration, idle []byte, always bool) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	var seen uint64
@@ -205,7 +209,7 @@ func (w *WS) ping(every time.Duration, idle []byte) {
 		case <-tick.C:
 		}
 		n := w.reads.Load()
-		if n != seen {
+		if n != seen && !always {
 			seen = n
 			continue
 		}

@@ -253,7 +253,12 @@ func (l *pipeListener) dial(context.Context, string, string) (net.Conn, error) {
 	return ours, nil
 }
 
-func TestPingsWhenIdle(t *testing.T) {
+func TestPingsWhenIdle(t *testing.T) { testPings(t, false, 0) }
+
+func TestPingsAlways(t *testing.T) { testPings(t, true, 3) }
+
+// testPings counts the pings of an idle minute, and of one with data.
+func testPings(t *testing.T, always bool, busy int) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &pipeListener{make(chan net.Conn), make(chan struct{})}
 		got := make(chan string, 100)
@@ -279,7 +284,7 @@ func TestPingsWhenIdle(t *testing.T) {
 			}
 		})}
 		go func() { _ = srv.Serve(l) }()
-		ws, err := feeds.DialWS(t.Context(), feeds.WSConfig{URL: "ws://pipe", NetDial: l.dial, PingEvery: 20 * time.Second, IdlePing: []byte("ping?")})
+		ws, err := feeds.DialWS(t.Context(), feeds.WSConfig{URL: "ws://pipe", NetDial: l.dial, PingEvery: 20 * time.Second, IdlePing: []byte("ping?"), PingAlways: always})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -298,8 +303,8 @@ func TestPingsWhenIdle(t *testing.T) {
 			talk <- struct{}{}
 			time.Sleep(time.Second)
 		}
-		if len(got) != 3 {
-			t.Errorf("%d pings, want none while data came", len(got)-3)
+		if len(got) != 3+busy {
+			t.Errorf("%d pings while data came, want %d", len(got)-3, busy)
 		}
 		close(talk)
 		ws.Close()
