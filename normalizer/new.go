@@ -16,6 +16,7 @@ type provider struct {
 // providers lists every provider that has a decoder, in the order of names.
 func providers() []provider {
 	return []provider{
+		{"alpaca", newAlpaca},
 		{"binance", newBinance},
 		{"binance-usdm", newBinanceFutures},
 		{"bitfinex", newBitfinex},
@@ -59,7 +60,7 @@ type Config struct {
 	Directory *market.Directory
 	// Feed is the name of the feed connection, as in the frames. Required.
 	Feed string
-	// QuoteSizeUnit is the unit of the sizes in Polygon's stock quotes. The
+	// QuoteSizeUnit is the unit of the sizes in Polygon's and Alpaca's stock quotes. The
 	// zero value is Shares. Other providers do not use it.
 	QuoteSizeUnit SizeUnit
 }
