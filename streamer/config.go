@@ -48,6 +48,11 @@ type Config struct {
 	// WriteTimeout closes a connection that takes nothing for so long; 0, the
 	// default, never does: nobody is disconnected for being slow.
 	WriteTimeout time.Duration
+	// SocketBuffer bounds what the kernel may hold of a connection that takes
+	// nothing, in bytes. Left to itself it holds megabytes, all of them old by the
+	// time they are read; what is not written yet conflates instead. Default
+	// 128 KiB, which the kernel may double; negative leaves it alone.
+	SocketBuffer int
 	// ReadTimeout closes a connection that neither sends nor answers pings for
 	// so long. Default 2 min.
 	ReadTimeout time.Duration
@@ -79,6 +84,7 @@ func (c Config) withDefaults() Config {
 	def(&c.RequestBurst, 200)
 	def(&c.LogFrames, 512)
 	def(&c.StateFrames, 8)
+	def(&c.SocketBuffer, 128<<10)
 	defTime(&c.Heartbeat, 5*time.Second)
 	defTime(&c.Linger, 30*time.Second)
 	defTime(&c.ReadTimeout, 2*time.Minute)

@@ -34,6 +34,7 @@ type serverConfig struct {
 	MaxConnections   int      `yaml:"max_connections"`
 	MaxSubscriptions int      `yaml:"max_subscriptions"`
 	WriteTimeout     duration `yaml:"write_timeout"`
+	SocketBuffer     int      `yaml:"socket_buffer"`
 	Origins          []string `yaml:"origins"`
 }
 
