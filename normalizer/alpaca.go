@@ -23,8 +23,10 @@ type alpaca struct {
 
 // alpacaListing is what is known of one symbol.
 type alpacaListing struct {
-	id    market.InstrumentID
-	class market.Class
+	id     market.InstrumentID
+	class  market.Class
+	imaged bool // its book's image has come on this connection
+	listed bool // its book is subscribed, by the listing in hand
 }
 
 func newAlpaca(b *base, cfg Config) (Decoder, error) {
@@ -58,6 +60,7 @@ const (
 	alpacaTks
 	alpacaMsg
 	alpacaCode
+	alpacaBooks
 	numAlpacaFields
 )
 
@@ -118,6 +121,8 @@ func alpacaField(name []byte) int {
 		return alpacaMsg
 	case "code":
 		return alpacaCode
+	case "orderbooks":
+		return alpacaBooks
 	}
 	return noField
 }
@@ -133,6 +138,11 @@ func (d *alpaca) Decode(dst []market.Event, f feeds.Frame) ([]market.Event, erro
 	if f.Kind != feeds.Data {
 		if f.Kind == feeds.Up && f.URL != "" {
 			d.feedKind = alpacaFeedOf(f.URL)
+		}
+		if f.Kind == feeds.Up || f.Kind == feeds.Down {
+			for _, l := range d.symbols.order {
+				l.imaged = false
+			}
 		}
 		return d.control(dst, f)
 	}
@@ -256,7 +266,9 @@ func (d *alpaca) element(dst []market.Event) []market.Event {
 		msg, _ := s.str(f.get(alpacaMsg))
 		code, _ := s.uint(f.get(alpacaCode))
 		d.refuse(CauseProvider, "%d %q", code, clip(msg))
-	case "success", "subscription", "n", "p":
+	case "subscription":
+		return d.subscribed(dst)
+	case "success", "n", "p":
 		// Known, not taken: news, and prices of perpetual futures.
 	default:
 		d.refuse(CauseUnknownType, "type %q", clip(typ))

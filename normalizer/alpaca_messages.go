@@ -374,9 +374,43 @@ func (d *alpaca) book(dst []market.Event) []market.Event {
 	}
 	if why != nil {
 		d.refusePart("order book", why)
+		l.imaged = false
 		return d.gap(dst[:n], l.id, d.venue(l.class))
 	}
+	if whole {
+		l.imaged = true
+	}
 	return d.seal(dst, n, l.id, d.venue(l.class), t, whole)
+}
+
+// subscribed reads the listing of all that is subscribed, which answers each
+// request. A book that is no longer in it gets no changes, and once it is
+// subscribed again only its next image can be trusted.
+func (d *alpaca) subscribed(dst []market.Event) []market.Event {
+	s := &d.s
+	for _, l := range d.symbols.order {
+		l.listed = false
+	}
+	all := false
+	if v := d.f.get(alpacaBooks); v.kind == array {
+		back := s.at(v)
+		s.open('[')
+		for s.elem() {
+			b, _ := s.str(s.value())
+			all = all || string(b) == "*"
+			if l := d.symbols.by[string(b)]; l != nil {
+				l.listed = true
+			}
+		}
+		s.resume(back)
+	}
+	for _, l := range d.symbols.order {
+		if l.imaged && !l.listed && !all {
+			l.imaged = false
+			dst = d.gap(dst, l.id, d.venue(l.class))
+		}
+	}
+	return dst
 }
 
 // levels reads an array of {"p":…,"s":…}. Only a change may leave a side out.

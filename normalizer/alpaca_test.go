@@ -133,6 +133,25 @@ func TestAlpacaKnownMessagesWithoutEvents(t *testing.T) {
 		`[{"T":"n","id":1,"headline":"x","symbols":["AAPL"]}]`, `[]`))
 }
 
+func TestAlpacaUnsubscribedBook(t *testing.T) {
+	r := newRig(t, "alpaca")
+	const gap = "gap BTC-USD @alpaca +last"
+	listing := func(books string) []market.Event {
+		return r.decode(`[{"T":"subscription","trades":["BTC/USD"],"orderbooks":[` + books + `]}]`)
+	}
+	r.want(listing(`"BTC/USD","ETH/USD"`))
+	r.decode(listOf(alpacaImage))
+	r.want(listing(`"ETH/USD","BTC/USD"`))
+	r.want(listing(`"*"`))
+	r.want(listing(`"ETH/USD"`), gap)
+	r.want(listing(``)) // told once
+	r.decode(listOf(alpacaImage))
+	r.want(r.decode(`[{"T":"subscription","trades":[]}]`), gap)
+	r.decode(listOf(alpacaImage))
+	r.control(feeds.Up)
+	r.want(listing(``))
+}
+
 func TestAlpacaRefusals(t *testing.T) {
 	const gap, all = "gap BTC-USD @alpaca +last", "gap +last"
 	one := func(m, old, new string) string {
