@@ -1,0 +1,56 @@
+package bybit
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+)
+
+// request is what we send.
+type request struct {
+	ReqID string   `json:"req_id"`
+	Op    string   `json:"op"`
+	Args  []string `json:"args"`
+}
+
+// topics returns what a new connection subscribes.
+func topics(c Config) (list []string) {
+	for _, s := range c.Symbols {
+		if c.Book {
+			list = append(list, bookTopic(c.Depth, s))
+		}
+		if c.Trades {
+			list = append(list, "publicTrade."+s)
+		}
+		if c.Tickers {
+			list = append(list, "tickers."+s)
+		}
+	}
+	return list
+}
+
+func bookTopic(depth int, symbol string) string { return fmt.Sprintf("orderbook.%d.%s", depth, symbol) }
+
+// answer is the answer to a request.
+type answer struct {
+	Success *bool  `json:"success"`
+	RetMsg  string `json:"ret_msg"`
+	ReqID   string `json:"req_id"`
+	Op      string `json:"op"`
+}
+
+// maxAnswer is more than an answer ever has. Longer messages are data.
+const maxAnswer = 8 << 10
+
+// readAnswer returns the answer to a request, false for data. For data it costs a
+// look at the first bytes.
+func readAnswer(payload []byte) (answer, bool) {
+	if len(payload) > maxAnswer || bytes.HasPrefix(payload, []byte(`{"topic":`)) || !bytes.Contains(payload, []byte(`"success"`)) {
+		return answer{}, false
+	}
+	var a answer
+	if json.Unmarshal(payload, &a) != nil || a.Success == nil {
+		return answer{}, false
+	}
+	return a, true
+}
