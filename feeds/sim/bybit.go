@@ -30,7 +30,6 @@ type bybit struct {
 	byID    map[string]*tracked
 	next    map[int]int64 // when a depth is sent next
 	sent    map[*tracked]int64
-	seq     int64
 	pending map[*tracked]map[int]bool // depths that do not know of the newest change
 }
 
@@ -38,7 +37,7 @@ type bybit struct {
 type bybitConn struct{ held []string }
 
 func newBybit(s *Server) *bybit {
-	p := &bybit{s: s, next: map[int]int64{}, sent: map[*tracked]int64{}, seq: 7961638724, pending: map[*tracked]map[int]bool{}}
+	p := &bybit{s: s, next: map[int]int64{}, sent: map[*tracked]int64{}, pending: map[*tracked]map[int]bool{}}
 	p.books, p.byVenue, p.byID = track(s.market, Bybit, func(pair string) string { return strings.Replace(pair, "-", "", 1) })
 	now := s.market.Now().UnixNano()
 	for _, d := range bybitDepths {
@@ -169,13 +168,12 @@ func (p *bybit) send(t *tracked, depth int, image bool, changes []levelChange, t
 			kind = kindSnapshot
 		}
 	}
-	p.seq += 3
 	b := fmt.Appendf(make([]byte, 0, 256+32*len(changes)), `{"topic":"orderbook.%d.%s","type":"%s","ts":%d,"data":{"s":"%s","b":`,
 		depth, t.id, typ, p.s.market.now/1e6, t.id)
 	b = t.appendTexts(b, changes, true, "")
 	b = append(b, `,"a":`...)
 	b = t.appendTexts(b, changes, false, "")
-	b = fmt.Appendf(b, `,"u":%d,"seq":%d},"cts":%d}`, t.view(depth).number, p.seq, t.at/1e6)
+	b = fmt.Appendf(b, `,"u":%d,"seq":%d},"cts":%d}`, t.view(depth).number, t.v.seq, t.at/1e6)
 	p.s.send(message{kind, t.v.pair.spec.Pair, b}, to...)
 }
 
@@ -212,7 +210,7 @@ func (p *bybit) onBook(v *venue, ch *change) {
 		b = appendTrim(b, tr.price, v.spec.PriceDecimals)
 		b = append(b, `","L":"PlusTick","i":"`...)
 		b = appendUUID(b, uint64(tr.id))
-		b = fmt.Appendf(b, `","BT":false,"RPI":false,"seq":%d}`, p.seq)
+		b = fmt.Appendf(b, `","BT":false,"RPI":false,"seq":%d}`, tr.seq)
 	}
 	p.s.send(message{kindData, v.pair.spec.Pair, append(b, `]}`...)}, to...)
 }
