@@ -35,71 +35,33 @@ func bitfinexSymbol(symbol []byte) (canonical string, class market.Class, ok boo
 	return base + "-" + quote, cryptoClass(base, quote), true
 }
 
-// bitfinexAlias maps the currency codes that Bitfinex alone uses to those that
+// bitfinexAliases are the currency codes that Bitfinex alone uses and those that
 // everybody knows, as GET /v2/conf/pub:map:currency:sym tells them. DOG is a
-// million DOGE, and stays what it is.
+// million DOGE, and is told apart from that.
+var bitfinexAliases = [...][2]string{
+	{"UST", "USDT"}, {"UDC", "USDC"}, {"EUT", "EURT"}, {"EUS", "EURS"}, {"TSD", "TUSD"}, {"GSD", "GUSD"},
+	{"ALG", "ALGO"}, {"AMP", "AMPL"}, {"ATO", "ATOM"}, {"DAT", "DATA"}, {"DOG", "MDOGE"}, {"DSH", "DASH"},
+	{"EDO", "PNT"}, {"GNT", "GLM"}, {"IOT", "IOTA"}, {"MIT", "MITH"}, {"MNA", "MANA"}, {"OMN", "OMNI"},
+	{"PAS", "PASS"}, {"POY", "POLY"}, {"QSH", "QASH"}, {"QTM", "QTUM"}, {"RBT", "RBTC"}, {"SNG", "SNGLS"},
+	{"SPK", "SPANK"}, {"STJ", "STORJ"}, {"VSY", "VSYS"}, {"WBT", "WBTC"}, {"XCH", "XCHF"}, {"YYW", "YOYOW"},
+}
+
+// bitfinexAlias returns the code that everybody knows.
 func bitfinexAlias(code string) string {
-	switch code {
-	case "UST":
-		return "USDT"
-	case "UDC":
-		return "USDC"
-	case "EUT":
-		return "EURT"
-	case "EUS":
-		return "EURS"
-	case "TSD":
-		return "TUSD"
-	case "GSD":
-		return "GUSD"
-	case "ALG":
-		return "ALGO"
-	case "AMP":
-		return "AMPL"
-	case "ATO":
-		return "ATOM"
-	case "DAT":
-		return "DATA"
-	case "DOG":
-		return "MDOGE"
-	case "DSH":
-		return "DASH"
-	case "EDO":
-		return "PNT"
-	case "GNT":
-		return "GLM"
-	case "IOT":
-		return "IOTA"
-	case "MIT":
-		return "MITH"
-	case "MNA":
-		return "MANA"
-	case "OMN":
-		return "OMNI"
-	case "PAS":
-		return "PASS"
-	case "POY":
-		return "POLY"
-	case "QSH":
-		return "QASH"
-	case "QTM":
-		return "QTUM"
-	case "RBT":
-		return "RBTC"
-	case "SNG":
-		return "SNGLS"
-	case "SPK":
-		return "SPANK"
-	case "STJ":
-		return "STORJ"
-	case "VSY":
-		return "VSYS"
-	case "WBT":
-		return "WBTC"
-	case "XCH":
-		return "XCHF"
-	case "YYW":
-		return "YOYOW"
+	for _, a := range bitfinexAliases {
+		if a[0] == code {
+			return a[1]
+		}
 	}
 	return code
+}
+
+// bitfinexCode returns the code that Bitfinex uses.
+func bitfinexCode(currency string) string {
+	for _, a := range bitfinexAliases {
+		if a[1] == currency {
+			return a[0]
+		}
+	}
+	return currency
 }

@@ -67,6 +67,10 @@ func adapters() map[string]adapter {
 			channels: []string{"book", "trade"},
 			defaults: []string{"book", "trade"},
 		},
+		"okx":      okxAdapter(),
+		"bybit":    bybitAdapter(),
+		"bitfinex": bitfinexAdapter(),
+		"gemini":   geminiAdapter(),
 	}
 }
 

@@ -15,11 +15,11 @@ func newSim() *cobra.Command {
 	var rate float64
 	var keys []string
 	cmd := &cobra.Command{
-		Use:   "sim --provider polygon|coinbase|kraken",
+		Use:   "sim --provider polygon|coinbase|coinbase-advanced|kraken|okx|bybit|bitfinex|gemini",
 		Short: "Run a simulated provider alone, to try clients against",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			m, err := sim.NewMarket(sim.MarketConfig{Seed: seed, Rate: rate})
+			m, err := sim.NewMarket(sim.MarketConfig{Seed: seed, Rate: rate, Cryptos: sim.CryptosFor(provider)})
 			if err != nil {
 				return fmt.Errorf("simulate market: %w", err)
 			}
@@ -35,7 +35,7 @@ func newSim() *cobra.Command {
 			return m.Run(cmd.Context())
 		},
 	}
-	cmd.Flags().StringVar(&provider, "provider", "", "polygon, coinbase or kraken")
+	cmd.Flags().StringVar(&provider, "provider", "", "whose protocol to speak")
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:9000", "address to listen on")
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "which market")
 	cmd.Flags().Float64Var(&rate, "rate", 1, "how busy the market is")

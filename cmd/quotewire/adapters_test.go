@@ -1,0 +1,52 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/quotewire/quotewire/feeds/sim"
+	"github.com/quotewire/quotewire/normalizer"
+)
+
+// A config may name a provider only if its messages can be read.
+func TestAdaptersHaveDecoders(t *testing.T) {
+	known := normalizer.Providers()
+	for name := range adapters() {
+		if !slices.Contains(known, name) {
+			t.Errorf("%s has an adapter and no decoder", name)
+		}
+	}
+}
+
+// The symbols of a config are canonical; what is sent is the venue's spelling.
+func TestVenueSymbolsAreSpelt(t *testing.T) {
+	for _, c := range []struct{ feed, want string }{
+		{"provider: okx\n    symbols: [BTC-USDT, BTC-USDT-SWAP]\n", ""},
+		{"provider: bybit\n    market: spot\n    symbols: [BTC-USDT]\n    depth: 200\n", ""},
+		{"provider: bybit\n    market: linear\n    symbols: [BTC-USDT-PERP]\n", ""},
+		{"provider: bitfinex\n    symbols: [BTC-USD, DOGE-USD]\n    depth: 25\n", ""},
+		{"provider: gemini\n    symbols: [BTC-USD]\n", ""},
+		{"provider: gemini\n    symbols: [BTC-USD]\n    channels: [book]\n", `gemini has no channel "book"`},
+		{"provider: bitfinex\n    symbols: [BTC-USD-Z25]\n", `symbol "BTC-USD-Z25"`},
+		{"provider: okx\n    symbols: [BTC-USDT]\n    channels: [books, books5]\n", "more than one of the book channels"},
+	} {
+		_, err := parseConfig("q.yaml", []byte("feeds:\n  - "+c.feed))
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", c.feed, err, c.want)
+		}
+	}
+}
+
+// quotewire sim has a market for every provider that it plays.
+func TestSimulatedProvidersHaveSymbols(t *testing.T) {
+	for provider, venue := range map[string]string{"okx": sim.OKX, "bybit": sim.Bybit, "bitfinex": sim.Bitfinex, "gemini": sim.Gemini, "kraken": sim.Kraken} {
+		m, err := sim.NewMarket(sim.MarketConfig{Seed: 1, Cryptos: sim.CryptosFor(provider)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(m.Symbols(venue)) == 0 {
+			t.Errorf("%s trades nothing", provider)
+		}
+	}
+}
