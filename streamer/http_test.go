@@ -16,6 +16,7 @@ func TestSnapshotPage(t *testing.T) {
 	s.book("BTC-USD", "kraken", 1000, 15)
 	s.book("BTC-USD", "coinbase", 1001, 1)
 	s.apply(s.print("BTC-USD", "kraken", 1000, 3))
+	s.applied()
 	snapshot := func(path string) *wire.Snapshot {
 		t.Helper()
 		status, header, body := s.get("/v1/snapshot/" + path)
@@ -89,6 +90,7 @@ func TestSnapshotIsNotSentTwice(t *testing.T) {
 		}
 	}
 	s.apply(s.level("BTC-USD", "kraken", market.SideBid, 999, 1))
+	s.applied()
 	if status, header, _ := s.get(path, "If-None-Match", tag); status != 200 || header.Get("ETag") != `"9f2c-2"` {
 		t.Errorf("after a change: %d %s", status, header.Get("ETag"))
 	}
@@ -111,6 +113,7 @@ func TestPages(t *testing.T) {
 	s.book("BTC-USD", "coinbase", 1000, 2)
 	s.shards[s.symbol("BTC-USD")%2].Apply([]market.Event{down})
 	s.sinks[s.symbol("BTC-USD")%2].Flush()
+	s.applied()
 	s.symbol("XRP-USD") // known, never heard of
 
 	_, _, body := s.get("/v1/symbols")

@@ -144,6 +144,56 @@ func TestHeartbeat(t *testing.T) {
 	})
 }
 
+// TestShutdownWaitsNotForever: a client that answers everything but the close
+// frame does not hold up the end.
+func TestShutdownWaitsNotForever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, closeAll := servePipe(t, Config{Heartbeat: time.Hour, RequestRate: 1000, RequestBurst: 1000})
+		defer closeAll()
+		c := s.dial("")
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			go func() { _, _ = io.Copy(io.Discard, c.conn.NetConn()) }()
+			for c.conn.WriteMessage(websocket.TextMessage, []byte(`{"op":"ping"}`)) == nil {
+				time.Sleep(10 * time.Millisecond)
+			}
+		}()
+		time.Sleep(time.Second)
+		begin := time.Now()
+		if err := s.hub.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begin); took > 3*closeGrace {
+			t.Errorf("Shutdown took %v", took)
+		}
+		<-ended
+	})
+}
+
+// TestLag: a client that was behind is told by how much.
+func TestLag(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, closeAll := servePipe(t, Config{Heartbeat: 10 * time.Second, ReadTimeout: time.Hour})
+		defer closeAll()
+		s.book("BTC-USD", "kraken", 1000, 2)
+		c := s.dialAndStall()
+		time.Sleep(3 * time.Second)
+		for {
+			m, err := c.read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h, ok := m.(*wire.Heartbeat); ok {
+				if h.Lag != 3000 {
+					t.Errorf("lag is %d ms", h.Lag)
+				}
+				return
+			}
+		}
+	})
+}
+
 // TestWriteTimeout: where the operator wants it, a client that takes nothing is
 // cut.
 func TestWriteTimeout(t *testing.T) {
@@ -219,6 +269,7 @@ func TestLinger(t *testing.T) {
 		time.Sleep(9 * time.Second)
 		s.apply(s.level("BTC-USD", "kraken", 1, 999, 1))
 		s.apply(s.level("BTC-USD", "kraken", 1, 999, 2))
+		s.applied()
 		subscribe(`,"resume":{"BTC-USD":{"epoch":"9f2c","seq":1}}`)
 		if d := want[*wire.Delta](c); d.SID != first.SID || d.Prev != 1 || d.Seq != 2 {
 			t.Errorf("first message is %s", c.last)
@@ -234,6 +285,7 @@ func TestLinger(t *testing.T) {
 		leave()
 		time.Sleep(21 * time.Second)
 		s.apply(s.level("BTC-USD", "kraken", 1, 999, 3))
+		s.applied()
 		subscribe(`,"resume":{"BTC-USD":{"epoch":"9f2c","seq":3}}`)
 		if g := want[*wire.Gap](c); g.From != 4 || g.To != 4 || g.Reason != gapResume || g.SID == first.SID {
 			t.Errorf("gap is %s", c.last)

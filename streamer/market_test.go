@@ -97,8 +97,11 @@ func (m *sim) message() []market.Event {
 		}
 	}
 	word := r.IntN(40)
+	if i == 3 && vi == 2 && word < 22 {
+		word = 35 // this one tells its best prices only
+	}
 	switch {
-	case first || word < 4:
+	case word < 4 || first && word != 35:
 		snapshot()
 	case word < 22:
 		for range 1 + r.IntN(4) {

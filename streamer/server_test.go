@@ -126,6 +126,20 @@ func (s *server) book(symbol, venue string, price int64, n int) {
 		events = append(events, s.level(symbol, venue, market.SideBid, price-1-i, 10+i), s.level(symbol, venue, market.SideAsk, price+1+i, 20+i))
 	}
 	s.apply(events...)
+	s.applied()
+}
+
+// applied waits until the lanes have taken in what was applied: a lane may do what
+// a session asks before what it was handed earlier.
+func (s *server) applied() {
+	s.t.Helper()
+	for _, l := range s.hub.lanes {
+		for empty := false; !empty; {
+			if err := s.hub.call(l, func(int64) { empty = len(l.in) == 0 }); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+	}
 }
 
 func (s *server) event(k market.Kind, symbol, venue string) market.Event {

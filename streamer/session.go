@@ -247,7 +247,7 @@ func (u *sub) snapshot() *frame {
 	t := u.topic
 	snap := t.snap.Load() // before the head, which is never behind it then
 	head := t.log.head.Load()
-	if snap != nil && (!u.placed || snap.index >= u.next) && (snap.index == head || u.wished && snap.index >= u.wishAt) {
+	if snap != nil && (snap.index == head || u.wished && snap.index >= u.wishAt) {
 		return snap
 	}
 	if !u.wished || snap != nil && snap.index >= u.wishAt {

@@ -1,11 +1,14 @@
 package streamer
 
 import (
+	"encoding/binary"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -303,7 +306,14 @@ func TestProtocolErrorCloses(t *testing.T) {
 	if _, err := c.conn.NetConn().Write([]byte{0x81, 0x01, 'x'}); err != nil { // not masked
 		t.Fatal(err)
 	}
-	c.wantClose(websocket.CloseProtocolError)
+	// One close frame, and nothing after it.
+	conn := c.conn.NetConn()
+	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	b, err := io.ReadAll(conn)
+	if err != nil || len(b) < 4 || b[0] != 0x80|websocket.CloseMessage || int(b[1]) != len(b)-2 ||
+		binary.BigEndian.Uint16(b[2:]) != websocket.CloseProtocolError {
+		t.Errorf("read %q, %v", b, err)
+	}
 }
 
 func TestPingIsAnswered(t *testing.T) {
