@@ -19,6 +19,7 @@ const module = "github.com/quotewire/quotewire"
 var layers = map[string][]string{
 	"market":                 {},
 	"feeds":                  {},
+	"feeds/alpaca":           {"feeds"},
 	"feeds/polygon":          {"feeds"},
 	"feeds/coinbase":         {"feeds"},
 	"feeds/kraken":           {"feeds"},

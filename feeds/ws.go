@@ -163,13 +163,18 @@ func (w *WS) Next() (payload []byte, binary bool, err error) {
 }
 
 // Write sends one text message.
-func (w *WS) Write(payload []byte) error {
+func (w *WS) Write(payload []byte) error { return w.write(websocket.TextMessage, payload) }
+
+// WriteBinary sends one binary message.
+func (w *WS) WriteBinary(payload []byte) error { return w.write(websocket.BinaryMessage, payload) }
+
+func (w *WS) write(kind int, payload []byte) error {
 	w.writeMu.Lock()
 	defer w.writeMu.Unlock()
 	if err := w.conn.SetWriteDeadline(time.Now().Add(w.writeTimeout)); err != nil {
 		return &DisconnectError{Cause: CauseLost, Err: fmt.Errorf("set write deadline: %w", err)}
 	}
-	if err := w.conn.WriteMessage(websocket.TextMessage, payload); err != nil {
+	if err := w.conn.WriteMessage(kind, payload); err != nil {
 		return &DisconnectError{Cause: CauseLost, Err: fmt.Errorf("write: %w", err)}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/quotewire/quotewire/feeds"
+	"github.com/quotewire/quotewire/feeds/alpaca"
 	"github.com/quotewire/quotewire/feeds/coinbase"
 	"github.com/quotewire/quotewire/feeds/coinbaseadvanced"
 	"github.com/quotewire/quotewire/feeds/kraken"
@@ -25,6 +26,20 @@ type adapter struct {
 // adapters are the providers that a config may name.
 func adapters() map[string]adapter {
 	return map[string]adapter{
+		"alpaca": {
+			connect: func(c feedConfig, _ *slog.Logger) (feeds.Connector, error) {
+				a := alpaca.Config{URL: c.URL, Feed: c.Market, Key: c.APIKey, Secret: c.APISecret, Channels: c.Channels, MessagePack: c.MessagePack}
+				for _, s := range c.Symbols {
+					if c.Market == "crypto" {
+						s = strings.Replace(s, "-", "/", 1)
+					}
+					a.Symbols = append(a.Symbols, s)
+				}
+				return alpaca.New(a)
+			},
+			channels: alpaca.Channels(),
+			wildcard: true,
+		},
 		"polygon": {
 			connect: func(c feedConfig, logger *slog.Logger) (feeds.Connector, error) {
 				var subs []string

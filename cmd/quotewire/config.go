@@ -60,6 +60,7 @@ type feedConfig struct {
 	Depth         int      `yaml:"depth"`
 	Compress      bool     `yaml:"compress"`
 	QuoteSizeUnit string   `yaml:"quote_size_unit"`
+	MessagePack   bool     `yaml:"msgpack"`
 	Mute          duration `yaml:"mute"`
 	Backoff       duration `yaml:"backoff"`
 	MaxBackoff    duration `yaml:"max_backoff"`

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"sync"
 	"time"
 
@@ -34,9 +35,11 @@ type outgoing struct {
 // conn is one client. Two goroutines serve it: the handler's reads, and one
 // writes what is queued.
 type conn struct {
-	s  *Server
-	ws *websocket.Conn
-	id int
+	s      *Server
+	ws     *websocket.Conn
+	id     int
+	header http.Header // of the client's request
+	binary bool        // the client wants MessagePack; set when the connection opens
 
 	mu     sync.Mutex
 	queue  []outgoing
@@ -174,7 +177,14 @@ func (c *conn) write() {
 				return
 			}
 			c.ws.SetWriteDeadline(time.Now().Add(writeWait))
-			err := c.ws.WriteMessage(websocket.TextMessage, o.data)
+			kind, data := websocket.TextMessage, o.data
+			if c.binary {
+				kind = websocket.BinaryMessage
+				if packed, err := toMsgpack(data); err == nil { // else it is a fault, and goes as it is
+					data = packed
+				}
+			}
+			err := c.ws.WriteMessage(kind, data)
 			c.mu.Lock()
 			c.bytes -= len(o.data)
 			c.mu.Unlock()

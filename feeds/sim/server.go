@@ -111,6 +111,8 @@ func NewServer(cfg Config) (*Server, error) {
 		s.proto = newCoinbase(s)
 	case "coinbase-advanced":
 		s.proto = newCoinbaseAdvanced(s)
+	case "alpaca":
+		s.proto = newAlpaca(s)
 	case "kraken":
 		s.proto = newKraken(s)
 	case OKX:
@@ -122,7 +124,7 @@ func NewServer(cfg Config) (*Server, error) {
 	case Gemini:
 		s.proto = newGemini(s)
 	default:
-		return nil, fmt.Errorf("simulated server: provider %q is not one of polygon, coinbase, coinbase-advanced, kraken, okx, bybit, bitfinex, gemini", cfg.Provider)
+		return nil, fmt.Errorf("simulated server: provider %q is not one of alpaca, polygon, coinbase, coinbase-advanced, kraken, okx, bybit, bitfinex, gemini", cfg.Provider)
 	}
 	s.postman = &postman{s}
 	s.market.attach(s.postman) // before the protocol, which may still batch what it lets go
@@ -219,6 +221,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.id = s.accepted
 	s.conns = append(s.conns, c)
 	s.live[c] = struct{}{}
+	c.header = r.Header
 	s.proto.opened(c, r.URL.Path)
 	s.market.mu.Unlock()
 	s.log.Debug("connected", "connection", c.id, "path", r.URL.Path)
