@@ -428,6 +428,9 @@ func (p *alpaca) onTick(now int64) {
 					b = p.levels(b, map[bool]string{true: "b", false: "a"}[bid], pr, changed)
 				}
 				p.emit(kindBook, canonical(pr.symbol), append(b, '}'), to)
+				for _, c := range to { // each book's changes in a message of their own
+					c.flush()
+				}
 			}
 			pr.dirty = pr.dirty[:0]
 			clear(pr.marked)
