@@ -3,6 +3,7 @@ package streamer
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/quotewire/quotewire/streamer/wire"
 )
@@ -55,7 +56,8 @@ type session struct {
 
 	done      chan struct{} // closed when the session ends
 	endOnce   sync.Once
-	endReason string // set before done is closed
+	endReason string // this and endedAt are set before done is closed
+	endedAt   time.Time
 
 	spare []*sub // the writer's: the list it took last, to be used again
 }
@@ -140,7 +142,7 @@ func (s *session) send(m wire.Message) {
 // end makes the session stop; the reason of the first call is kept.
 func (s *session) end(reason string) {
 	s.endOnce.Do(func() {
-		s.endReason = reason
+		s.endReason, s.endedAt = reason, time.Now()
 		close(s.done)
 		if c := s.connection(); c != nil {
 			c.hurry()

@@ -384,6 +384,63 @@ type outputFunc func([]byte) error
 
 func (f outputFunc) add(msg []byte) error { return f(msg) }
 
+// TestFinerScaleThatDoesNotFit: where what was sent cannot be converted to the new
+// scale, a delta against it would be wrong: the whole state is sent.
+func TestFinerScaleThatDoesNotFit(t *testing.T) {
+	for _, channel := range []string{"quote", "book"} {
+		d := newDesk(t)
+		eth, err := d.dir.Instrument("ETH-USD", market.ClassCrypto)
+		if err != nil {
+			t.Fatal(err)
+		}
+		apply := func(events ...market.Event) {
+			d.now += 1e6
+			for i := range events {
+				e := &events[i]
+				e.Feed, e.Venue, e.Instrument, e.Received = 1, 1, eth, d.now
+			}
+			events[len(events)-1].Flags |= market.FlagLast
+			d.shard.Apply(events)
+		}
+		level := func(side market.Side, price market.Price, size market.Size, decimals market.Decimals) market.Event {
+			return market.Event{Kind: market.KindLevel, Side: side, Price: price, Size: size, SizeDecimals: decimals, PriceDecimals: decimals}
+		}
+		apply(market.Event{Kind: market.KindClear, Flags: market.FlagSnapshot}, level(market.SideBid, 1<<60, 1<<60, 0))
+		d.ask(`{"op":"subscribe","channel":%q,"symbols":["ETH-USD"],"interval":"1s"}`, channel)
+		d.read()
+		d.want("snapshot 1/1")
+		apply(level(market.SideBid, 1<<60, 1<<61, 0))
+		d.read()
+		d.want("delta 1-2")
+		apply(level(market.SideBid, 1<<60, 0, 0))
+		apply(level(market.SideAsk, 123, 45, 4))
+		d.read()
+		d.want("snapshot 1/4")
+		d.now += 1e9
+		apply(level(market.SideAsk, 122, 46, 4))
+		d.read()
+		d.want("delta 4-5")
+	}
+}
+
+// TestSnapshotCountsAsAMessage: after one that a new epoch sends to everybody, the
+// interval runs as after any other.
+func TestSnapshotCountsAsAMessage(t *testing.T) {
+	d := newDesk(t)
+	d.ask(`{"op":"subscribe","channel":"book","symbols":["BTC-USD"],"interval":"1s"}`)
+	d.read()
+	d.got = nil
+	d.now += 5e9
+	d.restart(2, 0)
+	d.change()
+	d.read()
+	d.want("snapshot 2/1")
+	d.now += 1e9
+	d.lane.tick(d.now)
+	d.read()
+	d.want("delta 1-2")
+}
+
 func TestIntervalsAreGranted(t *testing.T) {
 	d := newDesk(t)
 	d.hub.cfg.MinInterval = 15e6

@@ -251,7 +251,7 @@ func (c *socket) handle(text []byte) (bad bool) {
 func (c *socket) alive() {
 	_ = c.net.SetReadDeadline(time.Now().Add(c.session.hub.cfg.ReadTimeout))
 	if c.session.over() {
-		_ = c.net.SetReadDeadline(time.Now().Add(2 * closeGrace))
+		c.hurry()
 	}
 }
 
@@ -273,7 +273,7 @@ func whyRead(err error) string {
 // hurry makes a write under way, and the reader, give up soon: the session has
 // ended, and nobody waits for a client that takes nothing.
 func (c *socket) hurry() {
-	now := time.Now()
-	_ = c.net.SetWriteDeadline(now.Add(closeGrace))
-	_ = c.net.SetReadDeadline(now.Add(2 * closeGrace))
+	end := c.session.endedAt
+	_ = c.net.SetWriteDeadline(end.Add(closeGrace))
+	_ = c.net.SetReadDeadline(end.Add(2 * closeGrace))
 }
