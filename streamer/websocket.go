@@ -81,6 +81,7 @@ func (h *Hub) serveStream(up *websocket.Upgrader) http.HandlerFunc {
 		hj.conn.handed.Store(true)
 		h.boundSocket(hj.conn.Conn)
 		c := &socket{session: s, conn: conn, net: hj.conn.Conn}
+		limitUnsent(c.net)
 		s.connect(c)
 		h.cfg.Logger.Debug("session begins", "session", s.id, "remote", s.remote)
 		s.welcome()
