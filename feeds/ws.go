@@ -62,7 +62,10 @@ type WS struct {
 	buf          []byte // of the last message
 	reads        atomic.Uint64
 
-	writeMu sync.Mutex // gorilla takes one writer at a time
+	// writing is held by who writes, because gorilla takes one writer at a time.
+	// A channel and no mutex: waiting for a mutex stops the clock of
+	// testing/synctest, and with it a writer that waits for the network.
+	writing chan struct{}
 
 	stopInterrupt func() bool
 	stop          chan struct{}
@@ -118,6 +121,7 @@ func DialWS(ctx context.Context, c WSConfig) (*WS, error) {
 		writeTimeout: c.WriteTimeout,
 		buf:          make([]byte, 0, firstBuffer),
 		stop:         make(chan struct{}),
+		writing:      make(chan struct{}, 1),
 	}
 	// A deadline in the past wakes the reader and fails all later reads; net
 	// connections allow that from any goroutine. Not by closing, so that Close
@@ -169,8 +173,8 @@ func (w *WS) Write(payload []byte) error { return w.write(websocket.TextMessage,
 func (w *WS) WriteBinary(payload []byte) error { return w.write(websocket.BinaryMessage, payload) }
 
 func (w *WS) write(kind int, payload []byte) error {
-	w.writeMu.Lock()
-	defer w.writeMu.Unlock()
+	w.writing <- struct{}{}
+	defer func() { <-w.writing }()
 	if err := w.conn.SetWriteDeadline(time.Now().Add(w.writeTimeout)); err != nil {
 		return &DisconnectError{Cause: CauseLost, Err: fmt.Errorf("set write deadline: %w", err)}
 	}
