@@ -48,10 +48,10 @@ type Config struct {
 	// WriteTimeout closes a connection that takes nothing for so long; 0, the
 	// default, never does: nobody is disconnected for being slow.
 	WriteTimeout time.Duration
-	// SocketBuffer bounds what the kernel may hold of a connection that takes
-	// nothing, in bytes. Left to itself it holds megabytes, all of them old by the
-	// time they are read; what is not written yet conflates instead. Default
-	// 128 KiB, which the kernel may double; negative leaves it alone.
+	// SocketBuffer bounds, in bytes, what waits in the kernel for a client's window
+	// to open. What waits there can be neither conflated nor taken back: without a
+	// bound a client that reads again after a while gets megabytes of the past
+	// first. Default 128 KiB; negative leaves it to the kernel.
 	SocketBuffer int
 	// ReadTimeout closes a connection that neither sends nor answers pings for
 	// so long. Default 2 min.

@@ -5,17 +5,14 @@ import (
 	"syscall"
 )
 
-// maxUnsent is how many bytes may wait in the kernel for a client's window to
-// open. What waits there can be neither conflated nor taken back: without a bound
-// a client that reads again after a while gets megabytes of the past first.
-const maxUnsent = 128 << 10
-
 // tcpNotsentLowat is TCP_NOTSENT_LOWAT of linux/tcp.h, which package syscall does
 // not have.
 const tcpNotsentLowat = 25
 
-// limitUnsent bounds what waits in the kernel; where that fails, it is not bounded.
-func limitUnsent(c net.Conn) {
+// limitUnsent bounds to n bytes what waits in the kernel for a client's window to
+// open; where that fails, it is not bounded. What is on its way is not counted, so
+// a long line is not slowed down.
+func limitUnsent(c net.Conn, n int) {
 	if t, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
 		c = t.NetConn()
 	}
@@ -28,6 +25,6 @@ func limitUnsent(c net.Conn) {
 		return
 	}
 	_ = raw.Control(func(fd uintptr) {
-		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpNotsentLowat, maxUnsent)
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpNotsentLowat, n)
 	})
 }

@@ -25,7 +25,7 @@ func TestUnsentIsBounded(t *testing.T) {
 		}
 		defer func() { _ = c.Close() }()
 		if limit {
-			limitUnsent(c)
+			limitUnsent(c, 128<<10)
 		}
 		_ = c.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
 		for chunk := make([]byte, bufferSize); err == nil; {

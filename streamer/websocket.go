@@ -79,9 +79,10 @@ func (h *Hub) serveStream(up *websocket.Upgrader) http.HandlerFunc {
 			return // Upgrade has answered
 		}
 		hj.conn.handed.Store(true)
-		h.boundSocket(hj.conn.Conn)
 		c := &socket{session: s, conn: conn, net: hj.conn.Conn}
-		limitUnsent(c.net)
+		if n := h.cfg.SocketBuffer; n > 0 {
+			limitUnsent(c.net, n)
+		}
 		s.connect(c)
 		h.cfg.Logger.Debug("session begins", "session", s.id, "remote", s.remote)
 		s.welcome()
@@ -101,21 +102,6 @@ func (h *Hub) serveStream(up *websocket.Upgrader) http.HandlerFunc {
 			defer h.unregister(s)
 			c.serve(written)
 		}()
-	}
-}
-
-// boundSocket bounds how much the kernel holds of what was written to a
-// connection and not taken.
-func (h *Hub) boundSocket(c net.Conn) {
-	if t, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
-		c = t.NetConn()
-	}
-	t, ok := c.(interface{ SetWriteBuffer(int) error })
-	if !ok || h.cfg.SocketBuffer < 0 {
-		return
-	}
-	if err := t.SetWriteBuffer(h.cfg.SocketBuffer); err != nil {
-		h.cfg.Logger.Debug("bound socket", "err", err)
 	}
 }
 
