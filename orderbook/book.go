@@ -70,6 +70,12 @@ type book struct {
 	halted      bool
 	askedAt     int64 // receive time when its resync was last asked for; 0 not, or answered
 
+	// Where the book stands beside the venue's other lines, see line.go.
+	at        int64 // venue's time of the last message applied; receive time where it tells none
+	timed     bool  // at is the venue's own time
+	ahead     int64 // not shown: time of its first message that the shown line lacks; 0 none
+	claimFrom int64 // not shown: time from which it may take its place back
+
 	lastTrade     uint64 // venue's number of the last print, and its time
 	lastTradeTime int64
 	freshLine     bool // no numbered print since the connection came up
@@ -126,6 +132,7 @@ func (b *book) forget() {
 	b.asks.Clear()
 	b.hasTop = false
 	b.top = VenueQuote{}
+	b.at, b.timed, b.ahead, b.claimFrom = 0, false, 0, 0
 	b.endMessage()
 }
 

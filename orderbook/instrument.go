@@ -42,7 +42,8 @@ type venue struct {
 	bid      Level       // top as counted in the quote; size 0: not counted
 	ask      Level
 
-	lastTrade uint64 // venue's number of the last print taken, from any feed
+	lastTrade uint64       // venue's number of the last print taken, from any feed
+	missing   []printRange // below lastTrade, which another line may still bring
 }
 
 // venue returns the venue's place, making it if it is new.
@@ -85,20 +86,26 @@ func (in *instrument) open(b *book) {
 // touch makes the next requote look at the venue.
 func (v *venue) touch(in *instrument) { v.touched, in.touched = true, true }
 
-// pick chooses the book that represents the venue: the live one of the first
-// feed, else the one that is nearest to being live. It reports whether the choice
-// changed.
+// pick chooses the book that represents the venue: the shown one while it is
+// live (see follow for when it is late), then the live one that is ahead, else
+// the one that is nearest to being live. It reports whether the choice changed.
 func (v *venue) pick() bool {
+	if v.shown != nil && v.shown.live() {
+		return false
+	}
 	var best *book
 	for _, b := range v.books {
 		// States are in the order of nearness: live, resyncing, stale, down.
-		if b.stats.State != StateNone && (best == nil || b.stats.State < best.stats.State) {
+		if b.stats.State != StateNone && (best == nil || b.stats.State < best.stats.State ||
+			b.live() && best.live() && b.at > best.at) {
 			best = b
 		}
 	}
-	changed := best != v.shown
-	v.shown = best
-	return changed
+	if best == v.shown {
+		return false
+	}
+	v.show(best)
+	return true
 }
 
 // tellState notes the venue's state in the update if it is news.

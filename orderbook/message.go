@@ -110,9 +110,12 @@ func (s *Shard) finishBook(b *book, e *market.Event) {
 	if !b.sumAlone && e.Flags&market.FlagReply == 0 {
 		b.stats.Messages++
 	}
+	b.stands(e)
+	first := !b.synced() // an image, then
 	if b.inSnapshot {
 		s.takeSnapshot(b, e)
 	}
+	s.follow(b, first, e.Received)
 }
 
 // takeSnapshot puts a sound snapshot in the place of what the book held.
@@ -170,8 +173,11 @@ func (s *Shard) top(b *book, e *market.Event) {
 		return
 	}
 	b.top, b.hasTop, b.nbbo = t, true, nbbo
+	b.stands(e)
+	first := !b.live()
 	b.setState(StateLive, CauseNone, e.Received)
 	s.refresh(b, e.Received)
+	s.follow(b, first, e.Received)
 }
 
 // normalize makes equal quotes equal: an absent side holds nothing, and a present

@@ -42,6 +42,7 @@ type modelBook struct {
 	nbbo           bool
 	bidAt, askAt   market.VenueID
 	prints         int
+	at             int64 // time of the last message applied; 0 while it holds nothing
 }
 
 type modelLevel struct{ price, size decimal.Decimal }
@@ -93,6 +94,7 @@ func (m *model) message(events []market.Event) {
 				b.state = b.before
 			}
 		}
+		m.show()
 	}
 	switch first.Kind {
 	case market.KindStale:
@@ -203,6 +205,7 @@ func (m *model) bookMessage(events []market.Event) {
 				m.distrust(b, CauseCrossed)
 			} else {
 				b.state = StateLive
+				m.applied(b, e)
 			}
 		case market.KindStatus:
 			b.halted = e.Status > market.StatusTrading
@@ -238,12 +241,30 @@ func (m *model) bookMessage(events []market.Event) {
 		m.distrust(b, CauseCrossed)
 	case snapshot:
 		b.state, b.isBook, b.asked = StateLive, true, false
+		m.applied(b, first)
+	default:
+		m.applied(b, first)
+	}
+}
+
+// applied notes a message that a book applied. Its time is later than all
+// others' here, and never by as much as LineLag: what is left is that the first
+// feed's book takes the place of another's.
+func (m *model) applied(b *modelBook, e *market.Event) {
+	b.at = e.Time
+	if s := m.shown[b.modelPlace]; s != nil && b.feed < s.feed {
+		m.shown[b.modelPlace] = b
 	}
 }
 
 func (m *model) print(b *modelBook, e *market.Event, price, size decimal.Decimal) {
+	s := m.shown[b.modelPlace]
+	leads := s != nil && s.state == StateLive && s.prints > 0
+	if leads && s != b {
+		return
+	}
 	for _, other := range m.books {
-		if other == b {
+		if other == b || leads {
 			break
 		}
 		if other.modelPlace == b.modelPlace && other.prints > 0 && !m.down[other.feed] {
@@ -265,12 +286,15 @@ func (m *model) print(b *modelBook, e *market.Event, price, size decimal.Decimal
 // show decides which book stands for each venue.
 func (m *model) show() {
 	for _, b := range m.books {
-		if b.state == StateNone {
+		if s := m.shown[b.modelPlace]; b.state == StateNone || s != nil && s.state == StateLive {
 			continue
 		}
 		for _, state := range []State{StateDown, StateStale, StateResyncing, StateLive} {
 			for i := range m.books {
 				if c := m.books[len(m.books)-1-i]; c.modelPlace == b.modelPlace && c.state == state {
+					if s := m.shown[b.modelPlace]; state == StateLive && s != nil && s.state == StateLive && s.at > c.at {
+						continue
+					}
 					m.shown[b.modelPlace] = c // the last to be found: the first feed's in the best state
 				}
 			}

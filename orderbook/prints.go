@@ -1,6 +1,10 @@
 package orderbook
 
-import "github.com/quotewire/quotewire/market"
+import (
+	"slices"
+
+	"github.com/quotewire/quotewire/market"
+)
 
 // trade takes a print.
 func (s *Shard) trade(b *book, e *market.Event) {
@@ -38,13 +42,22 @@ func (s *Shard) trade(b *book, e *market.Event) {
 // that the venue's numbering shows to be missing on this feed.
 //
 // Where several feeds carry a venue and all number its prints, each print is
-// taken from whichever feed brings it first. Prints without a number cannot be
-// told apart, so that only the first feed's are taken that is up and has any.
+// taken from whichever feed brings it first: also one that is late because
+// another feed, which lost it, brought a later one before. Prints without a
+// number cannot be told apart, so that only those of the feed are taken whose
+// book is shown, or of the first that is up and has any.
 func (b *book) newPrint(e *market.Event) bool {
 	v, n := b.venue, e.TradeSequence
 	numbered := n != 0 && e.Flags&market.FlagContiguous != 0
+	alike := numbered
 	for _, other := range v.books {
-		if other == b {
+		alike = alike && (other.stats.Trades == 0 || other.lastTrade != 0)
+	}
+	if w := v.shown; !alike && w != nil && w != b && w.live() && w.stats.Trades > 0 {
+		return false
+	}
+	for _, other := range v.books {
+		if other == b || b == v.shown && b.live() && b.stats.Trades > 0 {
 			break
 		}
 		if other.stats.Trades > 0 && !other.feed.down && !(numbered && other.lastTrade != 0) {
@@ -62,17 +75,57 @@ func (b *book) newPrint(e *market.Event) bool {
 	if fresh && n <= b.lastTrade && e.Time > b.lastTradeTime {
 		// A lower number at a later time on a new connection: the venue counts
 		// anew.
-		last, v.lastTrade = 0, 0
+		last, v.lastTrade, v.missing = 0, 0, v.missing[:0]
 	}
 	if last != 0 && n > last+1 {
 		b.stats.TradesLost += n - last - 1
 	}
-	if n >= last {
+	if n >= last || b.lastTrade == 0 {
 		b.lastTrade, b.lastTradeTime = n, e.Time
 	}
 	if n <= v.lastTrade {
-		return false
+		return v.found(n)
+	}
+	if v.lastTrade != 0 && n > v.lastTrade+1 {
+		v.miss(printRange{v.lastTrade + 1, n - 1})
 	}
 	v.lastTrade = n
 	return true
+}
+
+// printRange is numbers of prints, both ends included.
+type printRange struct{ first, last uint64 }
+
+// maxMissing bounds what is remembered of prints that no line has brought.
+const maxMissing = 16
+
+// miss notes prints that were skipped; the oldest are given up.
+func (v *venue) miss(r printRange) {
+	if len(v.missing) >= maxMissing {
+		v.missing = slices.Delete(v.missing, 0, len(v.missing)-maxMissing+1)
+	}
+	v.missing = append(v.missing, r)
+}
+
+// found reports whether a print had been skipped, and no longer is.
+func (v *venue) found(n uint64) bool {
+	for i := range v.missing {
+		r := &v.missing[i]
+		switch {
+		case n < r.first || n > r.last:
+			continue
+		case r.first == r.last:
+			v.missing = slices.Delete(v.missing, i, i+1)
+		case n == r.first:
+			r.first++
+		case n == r.last:
+			r.last--
+		default:
+			rest := printRange{n + 1, r.last}
+			r.last = n - 1
+			v.missing = slices.Insert(v.missing, i+1, rest)
+		}
+		return true
+	}
+	return false
 }

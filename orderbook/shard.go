@@ -34,6 +34,10 @@ type Config struct {
 	// is waited for before it is asked for again; default 5 s. A fresh
 	// connection has that time too before its snapshots are asked for.
 	ResyncAgain time.Duration
+	// LineLag is by how much, in the venue's own time, the shown one of several
+	// books of a venue may be late before another takes its place; default
+	// 100 ms.
+	LineLag time.Duration
 	// Location returns where an instrument's trading day ends at midnight;
 	// default UTC for crypto and forex, else New York.
 	Location func(market.Class) *time.Location
@@ -42,6 +46,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.ResyncAgain == 0 {
 		c.ResyncAgain = 5 * time.Second
+	}
+	if c.LineLag == 0 {
+		c.LineLag = 100 * time.Millisecond
 	}
 	if c.Resync == nil {
 		c.Resync = func(market.FeedID, market.InstrumentID, Cause) {}
