@@ -79,5 +79,6 @@ func (c Config) withDefaults() Config {
 }
 
 // Mute is how long Bitfinex is silent at most: it sends a heartbeat every 15 s on
-// each channel that has no news.
-const Mute = 35 * time.Second
+// each channel that has no news, and where nothing comes we ask within 8 s
+// whether it is there.
+const Mute = 10 * time.Second

@@ -12,7 +12,7 @@ import (
 
 const (
 	readLimit = 4 << 20 // the image of 250 levels has about 20 KB
-	pingEvery = 15 * time.Second
+	pingEvery = 4 * time.Second
 	// flags: running numbers on data messages, and checksums of books
 	// ("Configuration", SEQ_ALL and OB_CHECKSUM).
 	flags = 1<<16 | 1<<17

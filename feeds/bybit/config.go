@@ -93,5 +93,5 @@ func (c Config) withDefaults() Config {
 }
 
 // Mute is how long Bybit is silent at most: it answers the ping that we send
-// every 20 s.
-const Mute = 30 * time.Second
+// every 5 s.
+const Mute = 12 * time.Second

@@ -56,4 +56,4 @@ func (c Config) withDefaults() Config {
 }
 
 // Mute is how long Gemini is silent at most: it sends a heartbeat every 5 s.
-const Mute = 15 * time.Second
+const Mute = 12 * time.Second

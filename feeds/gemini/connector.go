@@ -3,6 +3,7 @@ package gemini
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/quotewire/quotewire/feeds"
@@ -11,6 +12,8 @@ import (
 const (
 	readLimit = 32 << 20 // the first message of a busy book has some MB
 	pingEvery = 10 * time.Second
+	// imageWait is how long an image that was asked for may take.
+	imageWait = 8 * time.Second
 )
 
 // Connector makes connections to Gemini. It is a [feeds.Connector].
@@ -40,7 +43,7 @@ func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connec
 	if err != nil {
 		return nil, err
 	}
-	conn := &connection{ws: ws, attempt: a}
+	conn := &connection{ws: ws, attempt: a, awaited: make(map[string]time.Time)}
 	for _, s := range c.config.Symbols {
 		if err := conn.ask("subscribe", s); err != nil {
 			ws.Close()
@@ -54,6 +57,9 @@ func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connec
 type connection struct {
 	ws      *feeds.WS
 	attempt *feeds.Attempt
+
+	mu      sync.Mutex
+	awaited map[string]time.Time // symbols asked for again, and when
 }
 
 func (c *connection) ask(typ, symbol string) error {
@@ -65,13 +71,48 @@ func (c *connection) ask(typ, symbol string) error {
 
 // Next implements [feeds.Connection].
 func (c *connection) Next() ([]byte, bool, error) {
-	payload, binary, err := c.ws.Next()
-	if err == nil {
+	for {
+		payload, binary, err := c.ws.Next()
+		if err != nil {
+			return nil, false, err
+		}
 		if text, ok := refusal(payload); ok {
 			c.attempt.Problem(text)
 		}
+		keep, err := c.await(payload, time.Now())
+		if err != nil {
+			return nil, false, err
+		}
+		if keep {
+			return payload, binary, nil
+		}
 	}
-	return payload, binary, err
+}
+
+// await holds back the changes of a book that was asked for again until its image
+// has come. Gemini does not say when a subscription ends and when the next
+// begins, and numbers nothing, so that nobody could tell that the changes in
+// between are missing. Where the image does not come, the connection is given
+// up.
+func (c *connection) await(payload []byte, now time.Time) (keep bool, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.awaited) == 0 {
+		return true, nil
+	}
+	for symbol, since := range c.awaited {
+		if now.Sub(since) > imageWait {
+			return false, &feeds.DisconnectError{Cause: feeds.CauseLost, Err: fmt.Errorf("no book of %s came %v after it was asked for", symbol, imageWait)}
+		}
+	}
+	symbol, image := book(payload)
+	if _, ok := c.awaited[symbol]; !ok {
+		return true, nil
+	}
+	if image {
+		delete(c.awaited, symbol)
+	}
+	return image, nil
 }
 
 // Close implements [feeds.Connection].
@@ -80,6 +121,11 @@ func (c *connection) Close() { c.ws.Close() }
 // Resync asks for the book of one symbol again: unsubscribe, subscribe, upon
 // which its first message is the whole book.
 func (c *connection) Resync(symbol string) error {
+	c.mu.Lock()
+	if _, ok := c.awaited[symbol]; !ok {
+		c.awaited[symbol] = time.Now()
+	}
+	c.mu.Unlock()
 	if err := c.ask("unsubscribe", symbol); err != nil {
 		return err
 	}

@@ -170,3 +170,24 @@ func TestValidate(t *testing.T) {
 		})
 	}
 }
+
+// Nothing shows that changes are missing between two subscriptions, so that they
+// are held back until the image that was asked for has come.
+func TestChangesWaitForTheImage(t *testing.T) {
+	s, m := newServer(t, sim.Config{})
+	l := supervise(t, connector(t, s, "BTCUSD", "ETHUSD"), feeds.Policy{})
+	l.await(t, "two books", func(f []string) bool { return count(f, isImage, "BTCUSD") == 1 && count(f, isImage, "ETHUSD") == 1 })
+	s.LoseSnapshots("BTC-USD", 1)
+	l.Resync("BTCUSD")
+	l.await(t, "the resync", func([]string) bool { return l.Status().Resyncs == 1 })
+	held := len(l.all())
+	m.Step(time.Second)
+	l.await(t, "changes of the other", func(f []string) bool { return count(f[held:], isChange, "ETHUSD") > 5 })
+	m.Step(time.Second)
+	last := []byte(`{"type":"heartbeat","timestamp":1}`)
+	s.SendRaw(last)
+	l.await(t, "the last message", func(f []string) bool { return slices.Contains(f, "data "+string(last)) })
+	if n := count(l.all()[held:], isChange, "BTCUSD"); n != 0 {
+		t.Errorf("%d changes came without their image", n)
+	}
+}

@@ -40,3 +40,18 @@ func refusal(payload []byte) (string, bool) {
 	}
 	return "refused without words", true
 }
+
+// book returns the symbol whose book a message is about, empty for others, and
+// whether it is the whole book: that has a list of prints beside it.
+func book(payload []byte) (symbol string, image bool) {
+	var m struct {
+		Type     string          `json:"type"`
+		Symbol   string          `json:"symbol"`
+		Trades   json.RawMessage `json:"trades"`
+		Auctions json.RawMessage `json:"auction_events"`
+	}
+	if json.Unmarshal(payload, &m) != nil || m.Type != "l2_updates" {
+		return "", false
+	}
+	return m.Symbol, m.Trades != nil || m.Auctions != nil
+}

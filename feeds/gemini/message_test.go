@@ -28,6 +28,22 @@ func TestRefusal(t *testing.T) {
 	}
 }
 
+func TestBook(t *testing.T) {
+	for payload, want := range map[string]struct {
+		symbol string
+		image  bool
+	}{
+		`{"type":"l2_updates","symbol":"BTCUSD","changes":[]}`:                                 {"BTCUSD", false},
+		`{"type":"l2_updates","symbol":"BTCUSD","changes":[],"trades":[],"auction_events":[]}`: {"BTCUSD", true},
+		`{"type":"trade","symbol":"BTCUSD","trades":[]}`:                                       {},
+		`{"type":`: {},
+	} {
+		if symbol, image := book([]byte(payload)); symbol != want.symbol || image != want.image {
+			t.Errorf("%s: %q, %t", payload, symbol, image)
+		}
+	}
+}
+
 func TestDataIsInspectedWithoutAllocation(t *testing.T) {
 	payload := []byte(`{"type":"l2_updates","symbol":"BTCUSD","changes":[]}`)
 	if n := testing.AllocsPerRun(100, func() { refusal(payload) }); n != 0 {

@@ -87,6 +87,6 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Mute is how long OKX is silent at most: where nothing comes we ask within 24 s
+// Mute is how long OKX is silent at most: where nothing comes we ask within 8 s
 // whether it is there.
-const Mute = 30 * time.Second
+const Mute = 10 * time.Second

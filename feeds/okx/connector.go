@@ -16,9 +16,10 @@ import (
 
 const (
 	readLimit = 16 << 20 // the list of all instruments of a kind has about 1 MB
-	// pingEvery: OKX cuts a connection on which nothing came for 30 s, and a ping
-	// is sent after between one and two of these.
-	pingEvery = 12 * time.Second
+	// pingEvery: OKX cuts a connection on which nothing came for 30 s. A ping is
+	// sent after between one and two of these without news, so that silence is
+	// soon found.
+	pingEvery = 4 * time.Second
 	// perRequest is how many subscriptions one request names. All its texts may
 	// have 64 KB.
 	perRequest = 100
