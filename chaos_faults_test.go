@@ -108,7 +108,7 @@ func chaosKinds() []chaosKind {
 			lost := r.IntN(2)
 			return func() {
 				f.server.LoseSnapshots(s, lost)
-				f.supervisor.Resync(f.spell(s))
+				f.supervisor.Resync(f.venue.spell(s))
 			}, nil, fmt.Sprintf("%s, %d snapshots lost", s, lost)
 		}},
 		{name: "junk", weight: 4, order: func(r R, f F, _ string) (func(), func(), string) {

@@ -92,6 +92,7 @@ func runChaos(t *testing.T, seed uint64) *chaosWorld {
 		}
 		w.market.Step(chaosStep)
 		synctest.Wait()
+		w.settle()
 		if now%time.Second == 0 {
 			w.checkAge()
 		}

@@ -41,6 +41,7 @@ type chaosBook struct {
 	at      int  // which of the states was shown last
 	live    bool // it is
 	checked bool // since it was live
+	whole   bool // piecemeal: it was replaced since it was looked at
 	was     bool // it has been live
 	lostAt  time.Time
 	cause   string
@@ -170,6 +171,10 @@ func (c *chaosTruth) Update(u *orderbook.Update) {
 				whole = whole || u.Levels[i].Side == market.SideNone
 			}
 		}
+		if c.venues[b.venue].piecemeal {
+			b.whole = b.whole || whole
+			continue // see settle
+		}
 		// What an update does not speak of is looked at now and then only.
 		if changed || !b.checked || v.updates%32 == 0 {
 			c.compare(b, v, w, whole)
@@ -241,7 +246,7 @@ func (c *chaosTruth) compare(b *chaosBook, v *chaosView, w *orderbook.VenueView,
 func (c *chaosTruth) tookOver(b *chaosBook, sum uint64) {
 	oldest := -1
 	for i := len(b.states) - 1; i >= 0; i-- {
-		if i+1 < len(b.states) && time.Since(b.states[i+1].since) > chaosAge {
+		if i+1 < len(b.states) && time.Since(b.states[i+1].since) > c.w.oldest(b.venue) {
 			break
 		}
 		if b.states[i].sum == sum {
@@ -322,10 +327,39 @@ func (w *chaosWorld) checkLost(venue string, k feeds.FrameKind) {
 	}
 }
 
-// chaosAge is how old a live book may be: a silence is found after the 10 s that
-// a venue may be silent and the tenth that the watch may be late, some things
-// come late, and a change that is lost shows only with the next one.
-const chaosAge = 16 * time.Second
+// oldest is how old a live book of a venue may be: a silence is found after the
+// time that the venue may be silent and the tenth that the watch may be late,
+// some things come late, and a change that is lost shows only with the next one.
+func (w *chaosWorld) oldest(venue string) time.Duration {
+	age := time.Duration(0)
+	for _, f := range w.feeds {
+		if f.venue.name == venue {
+			mute := 10 * time.Second
+			if m, ok := f.supervisor.Connector.(interface{ Mute() time.Duration }); ok {
+				mute = m.Mute()
+			}
+			age = max(age, mute*11/10+5*time.Second)
+		}
+	}
+	return age
+}
+
+// settle looks at the books that come piecemeal.
+func (w *chaosWorld) settle() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.chaosTruth.mu.Lock()
+	defer w.chaosTruth.mu.Unlock()
+	for _, v := range w.views {
+		for _, vv := range v.Venues {
+			b := w.book(vv.Venue, v.pair)
+			if b != nil && vv.State == orderbook.StateLive && w.venues[b.venue].piecemeal {
+				w.compare(b, v, vv, b.whole)
+				b.whole = false
+			}
+		}
+	}
+}
 
 // checkAge fails for live books that have long ceased to be true.
 func (w *chaosWorld) checkAge() {
@@ -335,7 +369,7 @@ func (w *chaosWorld) checkAge() {
 	defer w.chaosTruth.mu.Unlock()
 	for _, b := range w.sorted() {
 		if b.live && b.at+1 < len(b.states) {
-			if old := time.Since(b.states[b.at+1].since); old > chaosAge {
+			if old := time.Since(b.states[b.at+1].since); old > w.oldest(b.venue) {
 				w.failLocked("%s at %s is live and has not been true for %v", b.pair, b.venue, old)
 			}
 		}

@@ -7,10 +7,15 @@ import (
 	"time"
 
 	"github.com/quotewire/quotewire/feeds"
+	"github.com/quotewire/quotewire/feeds/bitfinex"
+	"github.com/quotewire/quotewire/feeds/bybit"
 	"github.com/quotewire/quotewire/feeds/coinbase"
 	"github.com/quotewire/quotewire/feeds/coinbaseadvanced"
+	"github.com/quotewire/quotewire/feeds/gemini"
 	"github.com/quotewire/quotewire/feeds/kraken"
+	"github.com/quotewire/quotewire/feeds/okx"
 	"github.com/quotewire/quotewire/feeds/sim"
+	"github.com/quotewire/quotewire/normalizer"
 )
 
 // chaosVenue is a venue that takes part. Adding one is adding a row.
@@ -25,8 +30,12 @@ type chaosVenue struct {
 	// depth is how many levels a side the books have that it sends; 0 all.
 	depth int
 	proof chaosProof
-	// spell is how the provider spells BTC-USD; nil for just so.
-	spell   func(pair string) string
+	// piecemeal says that it sends each level of a change as a message of its
+	// own, so that its books pass through states that the venue never had. They
+	// are looked at once all that the market did has come.
+	piecemeal bool
+	// market is the provider's product group, where it has several.
+	market  string
 	connect func(dial chaosDial, symbols []string) (feeds.Connector, error)
 }
 
@@ -67,21 +76,39 @@ func chaosVenues() []chaosVenue {
 			}},
 		// At depth 10 the checksum covers the whole book. At greater depths it
 		// does not show what is lost below.
-		{name: "kraken", provider: "kraken", price: -1, size: 2, depth: 10, proof: proofChecksum, spell: slashed,
+		{name: "kraken", provider: "kraken", price: -1, size: 2, depth: 10, proof: proofChecksum,
 			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
-				return kraken.New(kraken.Config{URL: chaosURL, Symbols: spelt(symbols, slashed), Depth: 10, Book: true, Trades: true, NetDial: dial})
+				return kraken.New(kraken.Config{URL: chaosURL, Symbols: symbols, Depth: 10, Book: true, Trades: true, NetDial: dial})
+			}},
+		{name: sim.OKX, provider: "okx", size: 1, proof: proofSequence,
+			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
+				return okx.New(okx.Config{URL: chaosURL, Instruments: symbols, Channels: []string{okx.Books, okx.Trades}, NetDial: dial})
+			}},
+		{name: sim.Bybit, provider: "bybit", market: bybit.Spot, price: 1, depth: 50, proof: proofSequence,
+			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
+				return bybit.New(bybit.Config{URL: chaosURL + "/v5/public", Category: bybit.Spot, Symbols: symbols, Depth: 50, Book: true, Trades: true, NetDial: dial})
+			}},
+		{name: sim.Bitfinex, provider: "bitfinex", price: -1, size: 1, depth: 25, proof: proofSequence, piecemeal: true,
+			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
+				return bitfinex.New(bitfinex.Config{URL: chaosURL, Symbols: symbols, Depth: 25, Book: true, Trades: true, NetDial: dial})
+			}},
+		{name: sim.Gemini, provider: "gemini",
+			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
+				return gemini.New(gemini.Config{URL: chaosURL + "/v2/marketdata", Symbols: symbols, NetDial: dial})
 			}},
 	}
 }
 
-func slashed(pair string) string { return strings.Replace(pair, "-", "/", 1) }
-
-func spelt(pairs []string, spell func(string) string) []string {
-	out := make([]string, len(pairs))
-	for i, p := range pairs {
-		out[i] = spell(p)
+// spell returns how the provider spells a pair.
+func (v *chaosVenue) spell(pair string) string {
+	if v.provider == "kraken" {
+		return strings.Replace(pair, "-", "/", 1)
 	}
-	return out
+	s, err := normalizer.Spell(v.provider, v.market, pair)
+	if err != nil {
+		panic(err) // of a pair of ours
+	}
+	return s
 }
 
 // chaosMarket is ten pairs on the venues, from busy to one that is quiet.

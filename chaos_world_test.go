@@ -112,9 +112,13 @@ func (w *chaosWorld) newFeed(dir *market.Directory, v chaosVenue, name string) (
 		if err != nil {
 			return nil, err
 		}
-		return &slowConn{conn, far}, nil
+		return newSlowConn(conn, far), nil
 	}
-	connector, err := v.connect(dial, w.market.Symbols(v.name))
+	var symbols []string
+	for _, pair := range w.market.Symbols(v.name) {
+		symbols = append(symbols, v.spell(pair))
+	}
+	connector, err := v.connect(dial, symbols)
 	if err != nil {
 		return nil, err
 	}
@@ -153,14 +157,6 @@ func (w *chaosWorld) frame(f *chaosFeed, fr feeds.Frame) error {
 	return nil
 }
 
-// spell returns how the provider spells a pair.
-func (f *chaosFeed) spell(pair string) string {
-	if f.venue.spell == nil {
-		return pair
-	}
-	return f.venue.spell(pair)
-}
-
 // resync asks a book's feed for a fresh image. The shard calls it, so w.mu is
 // held.
 func (w *chaosWorld) resync(id market.FeedID, instrument market.InstrumentID, cause orderbook.Cause) {
@@ -180,6 +176,7 @@ func (w *chaosWorld) close() {
 	for _, f := range w.feeds {
 		f.server.Close()
 	}
+	time.Sleep(time.Second) // what is still on its way arrives
 }
 
 func (w *chaosWorld) log(format string, args ...any) {
@@ -212,16 +209,63 @@ func (w *chaosWorld) story() string {
 	return fmt.Sprintf("seed %d:\n%s\n\n%s", w.seed, strings.Join(w.journal, "\n"), w.chaosResult.String())
 }
 
-// slowConn takes its time with each write, so that the market goes on between
-// one request and the next.
+// slowConn is a client's end of a line that has a length: what is written arrives
+// later, so that the market goes on between one request and the next.
 type slowConn struct {
 	net.Conn
-	far time.Duration
+	far  time.Duration
+	sent chan slowWrite
+	once sync.Once
+	mu   sync.Mutex
+	shut bool
 }
 
+type slowWrite struct {
+	b  []byte
+	at time.Time // when it arrives
+}
+
+func newSlowConn(c net.Conn, far time.Duration) *slowConn {
+	s := &slowConn{Conn: c, far: far, sent: make(chan slowWrite, 1024)}
+	go func() {
+		defer c.Close()
+		for w := range s.sent {
+			time.Sleep(time.Until(w.at))
+			if _, err := c.Write(w.b); err != nil {
+				for range s.sent {
+				}
+				return
+			}
+		}
+	}()
+	return s
+}
+
+// Write never waits: whoever waits within a bubble must not hold a lock.
 func (c *slowConn) Write(b []byte) (int, error) {
-	time.Sleep(c.far)
-	return c.Conn.Write(b)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.shut {
+		return 0, net.ErrClosed
+	}
+	select {
+	case c.sent <- slowWrite{slices.Clone(b), time.Now().Add(c.far)}:
+		return len(b), nil
+	default:
+		return 0, syscall.ENOBUFS
+	}
+}
+
+// Close lets what was written arrive, as TCP does.
+func (c *slowConn) Close() error {
+	c.once.Do(func() {
+		c.mu.Lock()
+		c.shut = true
+		close(c.sent)
+		c.mu.Unlock()
+		c.Conn.SetReadDeadline(time.Unix(1, 0))
+	})
+	return nil
 }
 
 // pipeListener hands out connections in memory.
