@@ -21,6 +21,9 @@ type adapter struct {
 	channels, defaults []string
 	// wildcard reports whether "*" may stand for all symbols.
 	wildcard bool
+	// oneConnection says why the provider allows a key one connection only; ""
+	// where it allows more.
+	oneConnection string
 }
 
 // adapters are the providers that a config may name.
@@ -37,8 +40,9 @@ func adapters() map[string]adapter {
 				}
 				return alpaca.New(a)
 			},
-			channels: alpaca.Channels(),
-			wildcard: true,
+			channels:      alpaca.Channels(),
+			wildcard:      true,
+			oneConnection: "Alpaca allows a key one connection a feed and refuses the second",
 		},
 		"polygon": {
 			connect: func(c feedConfig, logger *slog.Logger) (feeds.Connector, error) {
@@ -50,8 +54,9 @@ func adapters() map[string]adapter {
 				}
 				return polygon.New(polygon.Config{URL: c.URL, Market: c.Market, APIKey: c.APIKey, Subscriptions: subs}, logger)
 			},
-			channels: polygon.Channels(),
-			wildcard: true,
+			channels:      polygon.Channels(),
+			wildcard:      true,
+			oneConnection: "Polygon allows a key one connection a market and evicts the first when a second signs in",
 		},
 		"coinbase": {
 			connect: func(c feedConfig, _ *slog.Logger) (feeds.Connector, error) {

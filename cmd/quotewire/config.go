@@ -46,11 +46,13 @@ type busConfig struct {
 	Node   string `yaml:"node"`
 }
 
-// feedConfig is one connection to a provider.
+// feedConfig is one feed of a provider, over one connection or several lines.
 type feedConfig struct {
 	Name          string   `yaml:"name"`
 	Provider      string   `yaml:"provider"`
 	URL           string   `yaml:"url"`
+	URLs          []string `yaml:"urls"`
+	Lines         int      `yaml:"lines"`
 	Market        string   `yaml:"market"`
 	APIKey        string   `yaml:"api_key"`
 	APISecret     string   `yaml:"api_secret"`
@@ -255,6 +257,7 @@ func (v *checker) feed(at string, f *feedConfig, names map[string]bool) {
 		v.bad(at, "a second feed is named %q; give it a name of its own", f.Name)
 	}
 	names[f.Name] = true
+	v.lines(at, f, a, names)
 	v.expand(at+".api_key", &f.APIKey)
 	v.expand(at+".api_secret", &f.APISecret)
 	v.expand(at+".passphrase", &f.Passphrase)
@@ -298,9 +301,62 @@ func (v *checker) feed(at string, f *feedConfig, names map[string]bool) {
 	if len(v.errs) > 0 {
 		return
 	}
-	if _, err := a.connect(withDefaults(*f, a), nil); err != nil {
-		v.bad(at, "%v", err)
+	for _, line := range f.connections() {
+		if _, err := a.connect(withDefaults(line, a), nil); err != nil {
+			v.bad(at, "%v", err)
+			return
+		}
 	}
+}
+
+// maxLines bounds the connections of one feed.
+const maxLines = 4
+
+// lines checks the number of a feed's connections, and the hosts they go to.
+func (v *checker) lines(at string, f *feedConfig, a adapter, names map[string]bool) {
+	switch {
+	case f.Lines < 0 || f.Lines > maxLines:
+		v.bad(at+".lines", "want 1 to %d, not %d", maxLines, f.Lines)
+		return
+	case f.Lines > 1 && a.oneConnection != "":
+		v.bad(at+".lines", "want 1, because %s", a.oneConnection)
+		return
+	}
+	if f.URL != "" && len(f.URLs) > 0 {
+		v.bad(at+".urls", "url and urls are both set; want one of them")
+	}
+	lines := f.connections()
+	if len(f.URLs) > len(lines) {
+		v.bad(at+".urls", "%d hosts for lines: %d; want no more than one a line", len(f.URLs), len(lines))
+	}
+	for _, line := range lines {
+		if line.Name == f.Name {
+			continue
+		}
+		if names[line.Name] {
+			v.bad(at, "a second feed is named %q; give it a name of its own", line.Name)
+		}
+		names[line.Name] = true
+	}
+}
+
+// connections returns the config of each of the feed's lines: the feed itself
+// where it has one, else name/1, name/2 and so on, which go round its urls.
+func (f feedConfig) connections() []feedConfig {
+	n := max(f.Lines, 1)
+	out := make([]feedConfig, n)
+	for i := range out {
+		line := f
+		line.Lines, line.URLs = 1, nil
+		if n > 1 {
+			line.Name = fmt.Sprintf("%s/%d", f.Name, i+1)
+		}
+		if len(f.URLs) > 0 {
+			line.URL = f.URLs[i%len(f.URLs)]
+		}
+		out[i] = line
+	}
+	return out
 }
 
 func withDefaults(f feedConfig, a adapter) feedConfig {

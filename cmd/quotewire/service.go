@@ -68,8 +68,17 @@ func newService(logger *slog.Logger, cfg streamer.Config) *service {
 	return s
 }
 
-// addFeed adds a supervised feed.
+// addFeed adds a feed: a supervised source for each of its lines.
 func (s *service) addFeed(c feedConfig) error {
+	for _, line := range c.connections() {
+		if err := s.addLine(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *service) addLine(c feedConfig) error {
 	sup, err := supervise(c, s.logger)
 	if err != nil {
 		return err
