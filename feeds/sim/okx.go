@@ -24,7 +24,7 @@ type okx struct {
 	byVenue   map[*venue]*tracked
 	byID      map[string]*tracked
 	nextBatch int64
-	checksums bool               // as before June 2026
+	checksums bool               // else 0, as since 23 June 2026
 	sent      map[*tracked]int64 // when its last update went out
 }
 
@@ -43,7 +43,7 @@ var okxChannels = []string{"books", "books5", "bbo-tbt", "trades", "tickers"}
 type okxConn struct{ held []okxArg }
 
 func newOKX(s *Server) *okx {
-	p := &okx{s: s, checksums: true, sent: map[*tracked]int64{}}
+	p := &okx{s: s, sent: map[*tracked]int64{}}
 	p.books, p.byVenue, p.byID = track(s.market, OKX, func(pair string) string { return pair })
 	now := s.market.Now().UnixNano()
 	p.nextBatch = now + okxBatch
@@ -302,6 +302,16 @@ func (p *okx) onTick(now int64) {
 			p.s.send(message{kindBook, pair, p.book(t, w, "update", changes, prev, t.at)}, to...)
 		}
 	}
+}
+
+// Checksums makes OKX send checksums over its books, as it did until 23 June
+// 2026; since then they are 0.
+func (s *Server) Checksums(on bool) {
+	s.locked(func() {
+		if p, ok := s.proto.(*okx); ok {
+			p.checksums = on
+		}
+	})
 }
 
 // Renumber makes OKX's sequence of this symbol's book go on from a small number,

@@ -78,6 +78,7 @@ type okxTestMessage struct {
 // against the market, the chain and the checksums.
 func TestOKXBooksAreTrue(t *testing.T) {
 	m, s, c := openVenue(t, "okx", "/ws/v5/public")
+	s.Checksums(true)
 	c.send("ping")
 	c.want("pong")
 	pairs := m.Symbols(OKX)
@@ -132,6 +133,18 @@ func TestOKXBooksAreTrue(t *testing.T) {
 	for _, what := range []string{"subscribebooks", "bookssnapshot", "booksupdate", "trades", "tickers", "instruments", "error"} {
 		if counts[what] == 0 {
 			t.Errorf("no %s", what)
+		}
+	}
+	s.Checksums(false)
+	m.Step(100 * time.Millisecond)
+	for _, f := range c.until(s) {
+		var msg okxTestMessage
+		decode(t, f, &msg)
+		if msg.Arg.Channel == "books" {
+			if msg.Data[0].Checksum != 0 {
+				t.Fatal("a checksum after there are none any more")
+			}
+			last[msg.Arg.InstID] = msg.Data[0].Seq
 		}
 	}
 	// The chain stays whole over new numbers; a lost message breaks it.
