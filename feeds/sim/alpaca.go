@@ -26,9 +26,13 @@ var alpacaLetters = map[int]byte{2: 'B', 4: 'D', 8: 'K', 10: 'N', 11: 'P', 12: '
 
 const iex = 15
 
+// Alpaca is the name of the venue that Alpaca's crypto is; the default market
+// leaves it out.
+const Alpaca = "alpaca"
+
 // alpaca speaks Alpaca's stream protocol, of stocks and of crypto, in JSON and in
-// MessagePack. Its crypto is the market that the others know as Bitstamp. Its
-// state is guarded by Market.mu.
+// MessagePack. Its crypto is the venue Alpaca, or Bitstamp's market where there is
+// none. Its state is guarded by Market.mu.
 type alpaca struct {
 	s                  *Server
 	pairs              []*alpacaPair
@@ -57,7 +61,11 @@ type alpacaConn struct {
 func newAlpaca(s *Server) *alpaca {
 	p := &alpaca{s: s, byVenue: map[*venue]*alpacaPair{}, iexSeen: map[*stock][4]int64{}}
 	for _, c := range s.market.cryptos {
-		if v := c.at(Bitstamp); v != nil {
+		v := c.at(Alpaca)
+		if v == nil {
+			v = c.at(Bitstamp)
+		}
+		if v != nil {
 			base, quote := splitPair(c.spec.Pair)
 			pr := &alpacaPair{symbol: base + "/" + quote, v: v, marked: map[levelKey]bool{}}
 			p.pairs = append(p.pairs, pr)

@@ -1,6 +1,10 @@
 package sim
 
-import "time"
+import (
+	"bytes"
+	"slices"
+	"time"
+)
 
 // disturbance is what has been ordered for the changes of one symbol's book.
 type disturbance struct {
@@ -16,6 +20,13 @@ type late struct {
 	due int64 // market time
 	m   message
 	to  []*conn
+}
+
+// later keeps a message. Its bytes and its addressees are the caller's own, which
+// batching protocols use again at once.
+func later(due int64, m message, to []*conn) late {
+	m.data = bytes.Clone(m.data)
+	return late{due, m, slices.Clone(to)}
 }
 
 // line is what lies between a server and its clients.
@@ -66,22 +77,22 @@ func (s *Server) disturb(m *message, to []*conn) bool {
 		return true
 	}
 	l := &s.faults.line
-	to = append([]*conn(nil), to...) // the caller's is its own
 	if d.truncate > 0 {
 		d.truncate--
 		m.data = m.data[:len(m.data)/2]
 	}
 	if d.again > 0 {
-		l.strays = append(l.strays, late{s.market.now + d.again, *m, to})
+		l.strays = append(l.strays, later(s.market.now+d.again, *m, to))
 		d.again = 0
 	}
 	switch held := d.held; {
 	case d.late > 0:
-		l.strays = append(l.strays, late{s.market.now + d.late, *m, to})
+		l.strays = append(l.strays, later(s.market.now+d.late, *m, to))
 		d.late = 0
 		return false
 	case d.swap:
-		d.swap, d.held = false, &late{m: *m, to: to}
+		kept := later(0, *m, to)
+		d.swap, d.held = false, &kept
 		return false
 	case held != nil:
 		d.held = nil
@@ -103,7 +114,7 @@ func (s *Server) pass(m message, to []*conn) {
 	}
 	l := &s.faults.line
 	if l.stalled || l.lag > 0 || len(l.queue) > 0 {
-		l.queue = append(l.queue, late{s.market.now + l.lag, m, append([]*conn(nil), to...)})
+		l.queue = append(l.queue, later(s.market.now+l.lag, m, to))
 		return
 	}
 	s.hand(m, to)
