@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/quotewire/quotewire/feeds"
+	"github.com/quotewire/quotewire/feeds/alpaca"
 	"github.com/quotewire/quotewire/feeds/bitfinex"
 	"github.com/quotewire/quotewire/feeds/bybit"
 	"github.com/quotewire/quotewire/feeds/coinbase"
@@ -92,6 +93,12 @@ func chaosVenues() []chaosVenue {
 			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
 				return bitfinex.New(bitfinex.Config{URL: chaosURL, Symbols: symbols, Depth: 25, Book: true, Trades: true, NetDial: dial})
 			}},
+		// Its protocol shows no loss; the books are whole while the connection is.
+		{name: sim.Alpaca, provider: "alpaca",
+			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
+				return alpaca.New(alpaca.Config{URL: chaosURL, Feed: "crypto", Key: "key", Secret: "secret", MessagePack: true,
+					Symbols: symbols, Channels: []string{"orderbooks", "trades"}, NetDial: dial})
+			}},
 		{name: sim.Gemini, provider: "gemini",
 			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
 				return gemini.New(gemini.Config{URL: chaosURL + "/v2/marketdata", Symbols: symbols, NetDial: dial})
@@ -101,7 +108,7 @@ func chaosVenues() []chaosVenue {
 
 // spell returns how the provider spells a pair.
 func (v *chaosVenue) spell(pair string) string {
-	if v.provider == "kraken" {
+	if v.provider == "kraken" || v.provider == "alpaca" {
 		return strings.Replace(pair, "-", "/", 1)
 	}
 	s, err := normalizer.Spell(v.provider, v.market, pair)
