@@ -74,7 +74,9 @@ func (b *Book) Apply(m wire.Message) error {
 		if !b.trusted {
 			return ErrNoSnapshot
 		}
-		if m.Prev != b.pos.Seq || m.Seq <= m.Prev {
+		// A delta from a position to itself, with no change in it, answers a resume:
+		// nothing happened meanwhile.
+		if m.Prev != b.pos.Seq || m.Seq < m.Prev || m.Seq == m.Prev && m.N != 0 {
 			b.trusted = false
 			return &SequenceError{Have: b.pos.Seq, Prev: m.Prev, Seq: m.Seq}
 		}

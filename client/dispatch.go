@@ -405,7 +405,8 @@ func (c *Client) delta(l *link, r route, m *wire.Delta) {
 		s.mu.Unlock()
 		c.distrust(l, r, ErrNoSnapshot)
 		return
-	case !y.follows(m.Prev) || m.Seq <= m.Prev:
+	// A delta from a position to itself answers a resume: nothing happened.
+	case !y.follows(m.Prev) || m.Seq < m.Prev || m.Seq == m.Prev && (m.N != 0 || !y.resumes):
 		err := &SequenceError{Have: y.pos.Seq, Prev: m.Prev, Seq: m.Seq}
 		s.mu.Unlock()
 		c.distrust(l, r, err)
