@@ -59,7 +59,8 @@ func chaosKinds() []chaosKind {
 			return func() { f.unreachable.Store(true); f.server.Kill() }, func() { f.unreachable.Store(false) }, ""
 		}},
 		{name: "mute", weight: 3, order: func(_ R, f F, _ string) (func(), func(), string) {
-			return func() { f.server.Mute(true) }, func() {
+			return func() { f.muted = true; f.server.Mute(true) }, func() {
+				f.muted = false
 				if f.venue.proof == proofNone {
 					f.server.Kill()
 				}
@@ -113,7 +114,11 @@ func chaosKinds() []chaosKind {
 		}},
 		{name: "junk", weight: 4, order: func(r R, f F, _ string) (func(), func(), string) {
 			b := chaosJunk[r.IntN(len(chaosJunk))]
-			return func() { f.server.SendRaw([]byte(b)) }, nil, fmt.Sprintf("%.20q", b)
+			return func() {
+				if !f.muted { // or it would not be silent
+					f.server.SendRaw([]byte(b))
+				}
+			}, nil, fmt.Sprintf("%.20q", b)
 		}},
 		{name: "oversized", weight: 1, order: func(_ R, f F, _ string) (func(), func(), string) {
 			return func() { f.server.SendRaw(oversized()) }, nil, ""
@@ -144,7 +149,7 @@ func (w *chaosWorld) script() (acts []chaosAct) {
 	add := func(at time.Duration, do func(), format string, args ...any) {
 		acts = append(acts, chaosAct{at.Truncate(chaosStep), fmt.Sprintf(format, args...), do})
 	}
-	for n := 10 + r.IntN(80); n > 0; {
+	for n := (5 + r.IntN(25)) * len(w.feeds); n > 0; {
 		f := w.feeds[r.IntN(len(w.feeds))]
 		u := r.IntN(weights)
 		i := 0

@@ -51,6 +51,7 @@ type chaosFeed struct {
 	decoder     normalizer.Decoder
 	events      []market.Event
 	unreachable atomic.Bool
+	muted       bool
 }
 
 func newChaosWorld(t *testing.T, seed uint64) *chaosWorld {
