@@ -18,7 +18,7 @@ func newSim() *cobra.Command {
 	var rate float64
 	var keys []string
 	cmd := &cobra.Command{
-		Use:   "sim --provider polygon|coinbase|coinbase-advanced|kraken|okx|bybit|bitfinex|gemini",
+		Use:   "sim --provider polygon|coinbase|coinbase-advanced|kraken|okx|bybit|bitfinex|gemini|alpaca",
 		Short: "Run a simulated provider alone, to try clients against",
 		Example: `  quotewire sim --provider kraken --control 127.0.0.1:9100
   curl -X POST 'http://127.0.0.1:9100/faults/corrupt_checksum?symbol=BTC/USD'`,
@@ -59,6 +59,6 @@ func newSim() *cobra.Command {
 	cmd.Flags().StringVar(&control, "control", "", "local `address` on which faults can be ordered by HTTP; GET / lists them")
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "which market")
 	cmd.Flags().Float64Var(&rate, "rate", 1, "how busy the market is")
-	cmd.Flags().StringSliceVar(&keys, "key", nil, "API keys that polygon accepts (default: any)")
+	cmd.Flags().StringSliceVar(&keys, "key", nil, "API keys that polygon and alpaca accept (default: any)")
 	return cmd
 }
