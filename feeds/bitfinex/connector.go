@@ -24,6 +24,10 @@ const (
 	infoResumed   = 20061 // maintenance has ended: everything is to be subscribed anew
 )
 
+// errDuplicate is the code of an error that refuses a subscription because there
+// is one.
+const errDuplicate = 10301
+
 // Connector makes connections to Bitfinex. It is a [feeds.Connector].
 type Connector struct{ config Config }
 
@@ -123,6 +127,9 @@ func (c *connection) event(e event) error {
 			return &feeds.DisconnectError{Cause: feeds.CauseLost, Err: fmt.Errorf("info %d: %s", e.Code, e.Msg)}
 		}
 	case "error":
+		if e.Code == errDuplicate && e.Channel == "book" {
+			return c.duplicate(e.Symbol)
+		}
 		text := fmt.Sprintf("%s (%d)", e.Msg, e.Code)
 		if e.Symbol != "" {
 			text = e.Channel + " " + e.Symbol + ": " + text
@@ -151,6 +158,19 @@ func (c *connection) event(e event) error {
 	return nil
 }
 
+// duplicate acts on the refusal of a book because there is one. Mostly it has
+// been confirmed since it was asked for, and its image came. If not, the
+// confirmation was lost: nothing tells the number of its channel, without which
+// it can neither be read nor left.
+func (c *connection) duplicate(symbol string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, ok := c.books[symbol]; ok {
+		return nil
+	}
+	return &feeds.DisconnectError{Cause: feeds.CauseLost, Err: fmt.Errorf("the book of %s is subscribed on a channel that was never told", symbol)}
+}
+
 // Close implements [feeds.Connection].
 func (c *connection) Close() { c.ws.Close() }
 
@@ -163,6 +183,13 @@ func (c *connection) Resync(symbol string) error {
 	}
 	c.mu.Lock()
 	id, ok := c.books[symbol]
+	if _, left := c.ending[id]; ok && left {
+		// It was left at the request before, and that this was confirmed was
+		// lost, or comes late: it is not waited for again.
+		delete(c.ending, id)
+		delete(c.books, symbol)
+		ok = false
+	}
 	if ok {
 		c.ending[id] = symbol
 	}
