@@ -182,6 +182,9 @@ func recordSim(t *testing.T, d time.Duration, log *quoteLog) string {
 		w.market.Step(step)
 		settle(t, s)
 	}
+	// The market stands still now; on a slow machine the last snapshots may still
+	// be on their way.
+	eventually(t, "books live", func() error { return booksLive(s, w) })
 	s.stop()
 	if err := <-read; err != nil {
 		t.Fatal(err)
@@ -229,6 +232,22 @@ func allLive(s *running, n int) error {
 	for _, f := range body.Feeds {
 		if f.State != "live" {
 			return fmt.Errorf("%s is %s: %s", f.Feed, f.State, f.Cause)
+		}
+	}
+	return nil
+}
+
+// booksLive reports which venue of the demo's market has not got all its books or
+// quotes live yet.
+func booksLive(s *running, w *demoWorld) error {
+	var body statusBody
+	if err := get(s.url+"/v1/status", &body); err != nil {
+		return err
+	}
+	for venue, simulated := range map[string]string{"coinbase": sim.Coinbase, "kraken": sim.Kraken,
+		"bitfinex": sim.Bitfinex, "bitstamp": sim.Bitstamp, "sip": sim.NBBO} {
+		if n, want := body.venue(venue, "live"), len(w.market.Symbols(simulated)); n != want {
+			return fmt.Errorf("%s has %d live, want %d", venue, n, want)
 		}
 	}
 	return nil
