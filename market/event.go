@@ -117,6 +117,9 @@ const (
 	FlagRevised
 	// FlagError marks a KindCancel of a print that was reported in error.
 	FlagError
+	// FlagPiecemeal marks a message of a venue that tells one change of its book
+	// in several, so that it may be crossed until the others have come.
+	FlagPiecemeal
 )
 
 // ValueKind says what a [KindValue] is.

@@ -218,7 +218,7 @@ func (d *bitfinex) word(dst []market.Event, ch *bitfinexChannel, id, word span, 
 		}
 		dst, e := d.add(dst, market.KindChecksum)
 		e.Sequence, e.Checksum = uint64(uint32(sum)), market.ChecksumNumbers
-		e.Instrument, e.Venue, e.Flags = ch.listing.id, d.venue, market.FlagLast
+		e.Instrument, e.Venue, e.Flags = ch.listing.id, d.venue, market.FlagLast|market.FlagPiecemeal
 		return dst, more[1]
 	case "te":
 		if ch != nil && ch.kind == bitfinexTrades && more[0].kind == array {
@@ -292,7 +292,13 @@ func (d *bitfinex) book(dst []market.Event, l *bitfinexListing) []market.Event {
 		return d.gap(dst[:n], l.id, d.venue)
 	}
 	l.imaged = l.imaged || image
-	return d.seal(dst, n, l.id, d.venue, 0, image)
+	dst = d.seal(dst, n, l.id, d.venue, 0, image)
+	if !image {
+		// A change of several levels is told in as many messages, between which
+		// the book may be crossed (api_docs#9).
+		dst[len(dst)-1].Flags |= market.FlagPiecemeal
+	}
+	return dst
 }
 
 // row reads one level, whose bracket is open.

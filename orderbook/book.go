@@ -65,6 +65,7 @@ type book struct {
 	sum        uint32
 	sumAlone   bool // and nothing else
 
+	held        bool  // kept and not shown: crossed between the parts of one change
 	before      State // state before it went stale
 	beforeCause Cause
 	halted      bool
@@ -98,6 +99,9 @@ func (b *book) live() bool { return b.stats.State == StateLive }
 // synced reports whether its levels are whole, so that changes can be applied.
 func (b *book) synced() bool { return b.live() && b.stats.HasBook }
 
+// kept reports whether changes are applied: also while it is held.
+func (b *book) kept() bool { return b.synced() || b.held }
+
 // usable reports whether its top may enter the consolidated quote.
 func (b *book) usable() bool { return b.live() && !b.halted }
 
@@ -130,7 +134,7 @@ func (b *book) setState(s State, c Cause, at int64) {
 func (b *book) forget() {
 	b.bids.Clear()
 	b.asks.Clear()
-	b.hasTop = false
+	b.hasTop, b.held = false, false
 	b.top = VenueQuote{}
 	b.at, b.timed, b.ahead, b.claimFrom = 0, false, 0, 0
 	b.endMessage()
@@ -158,7 +162,7 @@ func (b *book) swap() {
 
 // note records a change of its levels for the update, if the venue shows it.
 func (b *book) note(side market.Side, p market.Price, z market.Size) {
-	if b.venue.shown != b {
+	if b.venue.shown != b || b.held {
 		return
 	}
 	b.venue.touch(b.in)
@@ -237,7 +241,6 @@ func (b *book) judge(buf []byte) (verdict, []byte) {
 	ask, hasAsk := asks.Best()
 	// In an auction orders cross on purpose until it is held.
 	if hasBid && hasAsk && bid.Price > ask.Price && !b.halted {
-		b.stats.Crossed++
 		return crossed, buf
 	}
 	return sound, buf

@@ -22,7 +22,7 @@ func (s *Shard) clear(b *book, e *market.Event) {
 	b.inSnapshot = false
 	b.next[0].Clear()
 	b.next[1].Clear()
-	if b.synced() {
+	if b.kept() {
 		b.bids.Clear()
 		b.asks.Clear()
 		b.note(market.SideNone, 0, 0)
@@ -33,7 +33,7 @@ func (s *Shard) clear(b *book, e *market.Event) {
 func (s *Shard) level(b *book, e *market.Event) {
 	b.levels = true
 	b.in.open(b)
-	if !b.inSnapshot && !b.synced() {
+	if !b.inSnapshot && !b.kept() {
 		b.stats.Ignored++
 		return
 	}
@@ -82,7 +82,7 @@ func (s *Shard) finish(in *instrument, e *market.Event) {
 }
 
 func (s *Shard) finishBook(b *book, e *market.Event) {
-	if !b.inSnapshot && !b.synced() {
+	if !b.inSnapshot && !b.kept() {
 		// Changes to a book that we do not have. On a first connection nothing
 		// has asked for the snapshot yet that the subscription should bring. A
 		// top that the venue sent beside them says nothing of the levels.
@@ -101,6 +101,11 @@ func (s *Shard) finishBook(b *book, e *market.Event) {
 		s.distrust(b, CauseChecksum, e.Received)
 		return
 	case crossed:
+		if !b.inSnapshot && e.Flags&market.FlagPiecemeal != 0 {
+			s.hold(b, e)
+			return
+		}
+		b.stats.Crossed++
 		s.distrust(b, CauseCrossed, e.Received)
 		return
 	case misfit:
@@ -112,10 +117,32 @@ func (s *Shard) finishBook(b *book, e *market.Event) {
 	}
 	b.stands(e)
 	first := !b.synced() // an image, then
-	if b.inSnapshot {
+	switch {
+	case b.inSnapshot:
 		s.takeSnapshot(b, e)
+	case b.held:
+		b.held, b.askedAt = false, 0
+		b.setState(StateLive, CauseNone, e.Received)
+		s.refresh(b, e.Received)
 	}
 	s.follow(b, first, e.Received)
+}
+
+// hold keeps a book that is crossed between the parts of one change, and shows it
+// to nobody until the rest has come. Where it does not come, the book is asked
+// for in the time of any other that is waited for.
+func (s *Shard) hold(b *book, e *market.Event) {
+	if !b.sumAlone {
+		b.stats.Messages++
+	}
+	b.stands(e)
+	if b.held {
+		return
+	}
+	b.held = true
+	b.setState(StateResyncing, CauseCrossed, e.Received)
+	s.refresh(b, e.Received)
+	s.await(b)
 }
 
 // takeSnapshot puts a sound snapshot in the place of what the book held.
@@ -133,7 +160,7 @@ func (s *Shard) takeSnapshot(b *book, e *market.Event) {
 		b.stats.Resyncs++
 	}
 	b.swap()
-	b.stats.HasBook, b.hasTop, b.nbbo, b.askedAt = true, false, false, 0
+	b.stats.HasBook, b.hasTop, b.nbbo, b.held, b.askedAt = true, false, false, false, 0
 	b.setState(StateLive, CauseNone, e.Received)
 	s.refresh(b, e.Received)
 }

@@ -161,7 +161,7 @@ func checkView(in *instrument, v *View) error {
 	}
 	for _, x := range in.venues {
 		for _, b := range x.books {
-			if s := b.stats.State; (s == StateResyncing || s == StateDown) && (b.bids.Len() > 0 || b.asks.Len() > 0 || b.hasTop) {
+			if s := b.stats.State; (s == StateResyncing || s == StateDown) && !b.held && (b.bids.Len() > 0 || b.asks.Len() > 0 || b.hasTop) {
 				return fmt.Errorf("venue %d: feed %d is %v and kept %+v", x.id, b.stats.Feed, s, b)
 			}
 		}
