@@ -1,5 +1,5 @@
 // Package sim is the providers' side of the wire: servers that speak the
-// Polygon, Coinbase Exchange and Kraken v2 protocols on a local port, over one
+// providers' protocols (Config.Provider names them) on a local port, over one
 // simulated market. The demo, the tests and the benchmarks run on it through
 // the real adapters. It shares no code with them, so that a misreading of a
 // protocol on one side does not hide behind the same misreading on the other.
