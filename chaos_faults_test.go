@@ -18,6 +18,10 @@ type chaosKind struct {
 	needs chaosProof
 	// only is the provider that has it; empty for all.
 	only string
+	// rest says that it is about answers over REST.
+	rest bool
+	// brief says that it lasts some seconds at most.
+	brief bool
 	// order returns what to do, what to do when it has lasted, if anything,
 	// and its particulars.
 	order func(r *rand.Rand, f *chaosFeed, symbol string) (do, end func(), about string)
@@ -112,6 +116,27 @@ func chaosKinds() []chaosKind {
 				f.supervisor.Resync(f.venue.spell(s))
 			}, nil, fmt.Sprintf("%s, %d snapshots lost", s, lost)
 		}},
+		{name: "requests refused", weight: 4, rest: true, order: func(r R, f F, _ string) (func(), func(), string) {
+			code, after, n := []int{429, 418, 500, 503, 504}[r.IntN(5)], fmt.Sprint(upTo(r, 4)), upTo(r, 5)
+			if code >= 500 && r.IntN(2) == 0 {
+				after = ""
+			}
+			return func() { f.server.RefuseRequests(code, after, n) }, nil, fmt.Sprintf("%d times %d, %q", n, code, after)
+		}},
+		{name: "requests slow", weight: 3, rest: true, order: func(r R, f F, _ string) (func(), func(), string) {
+			by := D(upTo(r, 3000)) * time.Millisecond
+			return func() { f.server.SlowRequests(by) }, func() { f.server.SlowRequests(0) }, by.String()
+		}},
+		{name: "answers late", weight: 4, rest: true, order: func(r R, f F, _ string) (func(), func(), string) {
+			by := D(upTo(r, 3000)) * time.Millisecond
+			return func() { f.server.LateAnswers(by) }, func() { f.server.LateAnswers(0) }, by.String()
+		}},
+		// Never long: where nothing was shown of a book that is newer, the age of
+		// an old image shows with the next change only.
+		{name: "snapshots stale", weight: 4, rest: true, needs: proofSequence, brief: true, order: func(_ R, f F, s string) (func(), func(), string) {
+			return func() { f.server.FreezeSnapshots(s, true); f.supervisor.Resync(f.venue.spell(s)) },
+				func() { f.server.FreezeSnapshots(s, false) }, s
+		}},
 		{name: "junk", weight: 4, order: func(r R, f F, _ string) (func(), func(), string) {
 			b := chaosJunk[r.IntN(len(chaosJunk))]
 			return func() {
@@ -157,7 +182,7 @@ func (w *chaosWorld) script() (acts []chaosAct) {
 			u -= kinds[i].weight
 		}
 		k := kinds[i]
-		if k.needs > f.venue.proof || k.only != "" && k.only != f.venue.provider {
+		if k.needs > f.venue.proof || k.rest && !f.venue.rest || k.only != "" && k.only != f.venue.provider {
 			continue
 		}
 		n--
@@ -170,6 +195,9 @@ func (w *chaosWorld) script() (acts []chaosAct) {
 			continue
 		}
 		lasts := min(time.Duration(r.ExpFloat64()*float64(8*time.Second)), 25*time.Second, chaosCalm-at).Truncate(chaosStep) + chaosStep
+		if k.brief {
+			lasts = min(lasts, 5*time.Second)
+		}
 		add(at, do, "%s: %s %s for %v", f.name, k.name, about, lasts)
 		add(at+lasts, end, "%s: end of %s", f.name, k.name)
 	}
@@ -189,5 +217,9 @@ func calm(s *sim.Server, symbols []string) {
 		s.LoseSnapshots(symbol, 0)
 		s.DelayNext(symbol, 0)
 		s.RepeatNext(symbol, 0)
+		s.FreezeSnapshots(symbol, false)
 	}
+	s.RefuseRequests(0, "", 0)
+	s.SlowRequests(0)
+	s.LateAnswers(0)
 }

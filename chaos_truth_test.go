@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -138,7 +139,7 @@ func (c *chaosTruth) Update(u *orderbook.Update) {
 	}
 	v := c.views[u.Instrument]
 	if v == nil {
-		v = &chaosView{pair: c.dir.InstrumentByID(u.Instrument).Symbol}
+		v = &chaosView{pair: strings.TrimSuffix(c.dir.InstrumentByID(u.Instrument).Symbol, "-PERP")}
 		c.views[u.Instrument] = v
 	}
 	c.w.updates++

@@ -8,7 +8,9 @@ import (
 
 	"github.com/quotewire/quotewire/feeds"
 	"github.com/quotewire/quotewire/feeds/alpaca"
+	"github.com/quotewire/quotewire/feeds/binance"
 	"github.com/quotewire/quotewire/feeds/bitfinex"
+	"github.com/quotewire/quotewire/feeds/bitstamp"
 	"github.com/quotewire/quotewire/feeds/bybit"
 	"github.com/quotewire/quotewire/feeds/coinbase"
 	"github.com/quotewire/quotewire/feeds/coinbaseadvanced"
@@ -36,7 +38,9 @@ type chaosVenue struct {
 	// are looked at once all that the market did has come.
 	piecemeal bool
 	// market is the provider's product group, where it has several.
-	market  string
+	market string
+	// rest says that books begin with an answer over REST.
+	rest    bool
 	connect func(dial chaosDial, symbols []string) (feeds.Connector, error)
 }
 
@@ -103,6 +107,18 @@ func chaosVenues() []chaosVenue {
 			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
 				return gemini.New(gemini.Config{URL: chaosURL + "/v2/marketdata", Symbols: symbols, NetDial: dial})
 			}},
+		{name: "binance", provider: "binance", proof: proofSequence, rest: true,
+			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
+				return binance.New(binance.Config{URL: chaosURL, Symbols: symbols, WeightPerMinute: 6000, NetDial: dial})
+			}},
+		{name: "binance-usdm", provider: "binance-usdm", proof: proofSequence, rest: true,
+			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
+				return binance.New(binance.Config{Market: binance.USDM, URL: chaosURL, Symbols: symbols, WeightPerMinute: 2400, NetDial: dial})
+			}},
+		{name: "bitstamp", provider: "bitstamp", rest: true,
+			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
+				return bitstamp.New(bitstamp.Config{URL: chaosURL, Pairs: symbols, Recheck: 15 * time.Second, NetDial: dial})
+			}},
 	}
 }
 
@@ -110,6 +126,9 @@ func chaosVenues() []chaosVenue {
 func (v *chaosVenue) spell(pair string) string {
 	if v.provider == "kraken" || v.provider == "alpaca" {
 		return strings.Replace(pair, "-", "/", 1)
+	}
+	if v.provider == "binance-usdm" {
+		pair += "-PERP"
 	}
 	s, err := normalizer.Spell(v.provider, v.market, pair)
 	if err != nil {

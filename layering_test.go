@@ -20,6 +20,8 @@ var layers = map[string][]string{
 	"market":                 {},
 	"feeds":                  {},
 	"feeds/alpaca":           {"feeds"},
+	"feeds/binance":          {"feeds"},
+	"feeds/bitstamp":         {"feeds"},
 	"feeds/polygon":          {"feeds"},
 	"feeds/coinbase":         {"feeds"},
 	"feeds/kraken":           {"feeds"},

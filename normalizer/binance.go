@@ -105,11 +105,13 @@ func (d *binance) reconnected(k feeds.FrameKind) {
 		return
 	}
 	for _, p := range d.symbols.order {
-		p.book.begin(&d.held)
-		if k != feeds.Lost {
-			p.forget()
-			p.source, p.tape = bookNone, tapeNone
+		if k == feeds.Lost {
+			d.lost(&p.diffSymbol)
+			continue
 		}
+		p.book.begin(&d.held)
+		p.forget()
+		p.source, p.tape = bookNone, tapeNone
 	}
 }
 

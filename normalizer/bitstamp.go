@@ -91,8 +91,11 @@ func (d *bitstamp) reconnected(k feeds.FrameKind) {
 		p.forget()
 		p.images, p.diffs = false, false
 	}
-	if k == feeds.Up {
-		d.timed = false
+	switch k {
+	case feeds.Lost:
+		d.judge(&d.loss)
+	case feeds.Up:
+		d.timed, d.loss = false, diffBook{}
 	}
 }
 
@@ -193,6 +196,7 @@ func (d *bitstamp) broken(dst []market.Event, m *bitstampMessage) []market.Event
 
 // loseAll appends the gap of all books.
 func (d *bitstamp) loseAll(dst []market.Event) []market.Event {
+	d.judge(&d.loss)
 	for _, p := range d.known.order {
 		d.lost(&p.diffSymbol)
 	}
@@ -257,6 +261,7 @@ func (d *bitstamp) pair(b []byte) (*bitstampPair, *fault) {
 	if p == nil {
 		return nil, d.blame(CauseOversized, "more symbols than a feed may have", span{})
 	}
+	p.book.since, p.book.unsure = d.loss.since, d.loss.unsure
 	return p, nil
 }
 

@@ -108,8 +108,9 @@ type diffBook struct {
 	proven bool   // the stream has been seen to join the image
 	image  uint64 // number of the image
 
-	// diffTimed, after a loss and while no diff has come since: an image must
-	// not be older than this, or cannot be judged at all.
+	// After a loss and while no diff has come since: an image must not be older
+	// than this, which the book has been, or, of diffTimed, cannot be judged at
+	// all.
 	since  uint64
 	unsure bool
 
@@ -144,7 +145,7 @@ func (b *diffBook) take(r diffRule, d diff, events []market.Event, held *int) di
 		b.begin(held)
 		if r == diffTimed {
 			// The one that came too late is no beginning.
-			b.heard, b.newest, b.since = true, newest, newest.last
+			b.heard, b.newest = true, newest
 			return diffGap
 		}
 		verdict = diffGap
@@ -166,8 +167,13 @@ func (b *diffBook) take(r diffRule, d diff, events []market.Event, held *int) di
 // begin forgets the image and what was kept: the stream begins anew.
 func (b *diffBook) begin(held *int) {
 	*held -= len(b.levels) - b.base
-	b.heard, b.synced, b.proven = false, false, false
-	b.since, b.unsure = 0, false
+	if b.heard {
+		b.since = max(b.since, b.newest.last)
+	}
+	if b.synced {
+		b.since = max(b.since, b.image)
+	}
+	b.heard, b.synced, b.proven, b.unsure = false, false, false, false
 	b.diffs, b.levels, b.head, b.base = b.diffs[:0], b.levels[:0], 0, 0
 	b.shrink()
 }
@@ -179,6 +185,9 @@ func (b *diffBook) keep(d diff, events []market.Event, held *int) {
 		b.levels = append(b.levels, keptLevel{e.Price, e.Size, e.PriceDecimals, e.SizeDecimals, e.Side})
 	}
 	b.diffs = append(b.diffs, keptDiff{d, len(b.levels)})
+	// From now on the diffs tell which image will do, also where the venue has
+	// come to count anew.
+	b.since, b.unsure = 0, false
 	diffs, levels := maxWaitingDiffs, maxWaitingLevels
 	if b.synced || *held > maxFeedLevels {
 		diffs, levels = maxRecentDiffs, maxRecentLevels

@@ -18,6 +18,8 @@ type diffDecoder struct {
 	// the difference of the clocks included, ns; known if timed.
 	delay int64
 	timed bool
+	// What a loss of any message means for books that are not known yet.
+	loss diffBook
 }
 
 // diffSymbol is what such a decoder knows of one symbol, subscribed or not.
@@ -78,13 +80,25 @@ func (d *diffDecoder) lose(dst []market.Event, p *diffSymbol) []market.Event {
 	return d.gap(dst, p.id, d.venue)
 }
 
-// lost begins a book anew of which a message was lost just now. Where numbers
-// would not show that an image is from before the loss, times must.
+// lost begins a book anew of which a message was lost just now. An image from
+// before is of no use; where numbers would not show that, times must.
 func (d *diffDecoder) lost(p *diffSymbol) {
 	p.book.begin(&d.held)
 	if d.rule == diffTimed {
-		p.book.unsure = !d.timed
-		p.book.since = uint64(max(d.received-d.delay, 0)) / 1000
+		d.judge(&p.book)
+	}
+}
+
+// delayJitter is how much a message's delay may exceed the shortest one known
+// and the next one be no longer: what was lost may be so much younger than it
+// looks.
+const delayJitter = 250_000_000
+
+// judge notes that an image must be from after now.
+func (d *diffDecoder) judge(b *diffBook) {
+	b.unsure = !d.timed
+	if d.timed {
+		b.since = max(b.since, uint64(max(d.received-d.delay+delayJitter, 0))/1000)
 	}
 }
 

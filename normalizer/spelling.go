@@ -13,7 +13,7 @@ import (
 // It fails where the provider, or the market, cannot have such a symbol.
 func Spell(provider, market, symbol string) (string, error) {
 	switch provider {
-	case "bybit", "bitfinex", "gemini":
+	case "binance", "binance-usdm", "bitfinex", "bitstamp", "bybit", "gemini":
 	default:
 		return symbol, nil
 	}
@@ -25,6 +25,16 @@ func Spell(provider, market, symbol string) (string, error) {
 	spelling := ""
 	if base != "" && quote != "" {
 		switch provider {
+		case "binance":
+			if kind == "" {
+				spelling = base + quote
+			}
+		case "binance-usdm":
+			spelling = spellBinanceFutures(base, quote, kind)
+		case "bitstamp":
+			if spelling = strings.ToLower(base + quote); kind != "" {
+				spelling += "-" + strings.ToLower(kind)
+			}
 		case "bybit":
 			spelling = spellBybit(market, symbol, base, quote, kind)
 		case "bitfinex":
@@ -79,4 +89,16 @@ func spellBitfinex(base, quote, kind string) string {
 		return "t" + base + ":" + quote
 	}
 	return "t" + base + quote
+}
+
+// spellBinanceFutures spells a perpetual, BTC-USDT-PERP, or a contract with a
+// delivery date, BTC-USDT-260327.
+func spellBinanceFutures(base, quote, kind string) string {
+	switch kind {
+	case "":
+		return ""
+	case "PERP":
+		return base + quote
+	}
+	return base + quote + "_" + kind
 }

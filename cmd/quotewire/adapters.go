@@ -7,6 +7,7 @@ import (
 
 	"github.com/quotewire/quotewire/feeds"
 	"github.com/quotewire/quotewire/feeds/alpaca"
+	"github.com/quotewire/quotewire/feeds/binance"
 	"github.com/quotewire/quotewire/feeds/coinbase"
 	"github.com/quotewire/quotewire/feeds/coinbaseadvanced"
 	"github.com/quotewire/quotewire/feeds/kraken"
@@ -87,10 +88,13 @@ func adapters() map[string]adapter {
 			channels: []string{"book", "trade"},
 			defaults: []string{"book", "trade"},
 		},
-		"okx":      okxAdapter(),
-		"bybit":    bybitAdapter(),
-		"bitfinex": bitfinexAdapter(),
-		"gemini":   geminiAdapter(),
+		"binance":      binanceAdapter(binance.Spot),
+		"binance-usdm": binanceAdapter(binance.USDM),
+		"bitstamp":     bitstampAdapter(),
+		"okx":          okxAdapter(),
+		"bybit":        bybitAdapter(),
+		"bitfinex":     bitfinexAdapter(),
+		"gemini":       geminiAdapter(),
 	}
 }
 

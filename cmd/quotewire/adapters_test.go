@@ -33,6 +33,13 @@ func TestVenueSymbolsAreSpelt(t *testing.T) {
 		{"provider: coinbase-advanced\n    symbols: [BTC-USD]\n    channels: [level2, market_trades]\n", ""},
 		{"provider: polygon\n    market: forex\n    api_key: k\n    channels: [C, CAS]\n    symbols: [EUR-USD]\n", ""},
 		{"provider: polygon\n    market: options\n    api_key: k\n    channels: [Q]\n    symbols: [\"*\"]\n", "has no wildcard"},
+		{"provider: binance\n    symbols: [BTC-USDT]\n    depth: 5000\n", ""},
+		{"provider: binance\n    symbols: [BTC-USDT-PERP]\n", `symbol "BTC-USDT-PERP"`},
+		{"provider: binance\n    symbols: [BTC-USDT]\n    channels: [depth, depth@100ms]\n", "more than one channel of changes"},
+		{"provider: binance-usdm\n    symbols: [BTC-USDT-PERP, BTC-USDT-260327]\n    channels: [depth@500ms, aggTrade]\n", ""},
+		{"provider: binance-usdm\n    symbols: [BTC-USDT-PERP]\n    channels: [trade]\n", `binance-usdm has no channel "trade"`},
+		{"provider: binance-usdm\n    symbols: [BTC-USDT-PERP]\n    depth: 5000\n", "depth 5000"},
+		{"provider: bitstamp\n    symbols: [BTC-USD]\n", ""},
 		{"provider: gemini\n    symbols: [BTC-USD]\n    channels: [book]\n", `gemini has no channel "book"`},
 		{"provider: bitfinex\n    symbols: [BTC-USD-Z25]\n", `symbol "BTC-USD-Z25"`},
 		{"provider: okx\n    symbols: [BTC-USDT]\n    channels: [books, books5]\n", "more than one of the book channels"},
@@ -46,7 +53,7 @@ func TestVenueSymbolsAreSpelt(t *testing.T) {
 
 // quotewire sim has a market for every provider that it plays.
 func TestSimulatedProvidersHaveSymbols(t *testing.T) {
-	for provider, venue := range map[string]string{"okx": sim.OKX, "bybit": sim.Bybit, "bitfinex": sim.Bitfinex, "gemini": sim.Gemini, "kraken": sim.Kraken} {
+	for provider, venue := range map[string]string{"okx": sim.OKX, "bybit": sim.Bybit, "bitfinex": sim.Bitfinex, "gemini": sim.Gemini, "binance": sim.Binance, "binance-usdm": sim.BinanceUSDM, "bitstamp": sim.Bitstamp, "kraken": sim.Kraken} {
 		m, err := sim.NewMarket(sim.MarketConfig{Seed: 1, Cryptos: sim.CryptosFor(provider)})
 		if err != nil {
 			t.Fatal(err)

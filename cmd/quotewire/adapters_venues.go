@@ -6,7 +6,9 @@ import (
 	"slices"
 
 	"github.com/quotewire/quotewire/feeds"
+	"github.com/quotewire/quotewire/feeds/binance"
 	"github.com/quotewire/quotewire/feeds/bitfinex"
+	"github.com/quotewire/quotewire/feeds/bitstamp"
 	"github.com/quotewire/quotewire/feeds/bybit"
 	"github.com/quotewire/quotewire/feeds/gemini"
 	"github.com/quotewire/quotewire/feeds/okx"
@@ -83,5 +85,41 @@ func geminiAdapter() adapter {
 		},
 		channels: []string{"l2"},
 		defaults: []string{"l2"},
+	}
+}
+
+func binanceAdapter(m binance.Market) adapter {
+	channels := []string{"depth", "depth@100ms", "depth5", "depth5@100ms", "depth10", "depth10@100ms", "depth20", "depth20@100ms",
+		"aggTrade", "trade", "bookTicker"}
+	defaults := []string{"depth@100ms", "trade"}
+	if m == binance.USDM {
+		channels = slices.DeleteFunc(append(channels, "depth@500ms", "depth5@500ms", "depth10@500ms", "depth20@500ms"),
+			func(ch string) bool { return ch == "trade" })
+		defaults = []string{"depth@100ms", "aggTrade"}
+	}
+	return adapter{
+		connect: func(c feedConfig, _ *slog.Logger) (feeds.Connector, error) {
+			symbols, err := spelt(c)
+			if err != nil {
+				return nil, err
+			}
+			return binance.New(binance.Config{Market: m, URL: c.URL, Symbols: symbols, Channels: c.Channels, Depth: c.Depth})
+		},
+		channels: channels,
+		defaults: defaults,
+	}
+}
+
+func bitstampAdapter() adapter {
+	return adapter{
+		connect: func(c feedConfig, _ *slog.Logger) (feeds.Connector, error) {
+			symbols, err := spelt(c)
+			if err != nil {
+				return nil, err
+			}
+			return bitstamp.New(bitstamp.Config{URL: c.URL, Pairs: symbols, Channels: c.Channels})
+		},
+		channels: []string{bitstamp.DiffOrderBook, bitstamp.OrderBook, bitstamp.LiveTrades},
+		defaults: []string{bitstamp.DiffOrderBook, bitstamp.LiveTrades},
 	}
 }

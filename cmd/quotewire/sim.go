@@ -18,7 +18,7 @@ func newSim() *cobra.Command {
 	var rate float64
 	var keys []string
 	cmd := &cobra.Command{
-		Use:   "sim --provider polygon|coinbase|coinbase-advanced|kraken|okx|bybit|bitfinex|gemini|alpaca",
+		Use:   "sim --provider polygon|coinbase|coinbase-advanced|kraken|okx|bybit|bitfinex|gemini|alpaca|binance|binance-usdm|bitstamp",
 		Short: "Run a simulated provider alone, to try clients against",
 		Example: `  quotewire sim --provider kraken --control 127.0.0.1:9100
   curl -X POST 'http://127.0.0.1:9100/faults/corrupt_checksum?symbol=BTC/USD'`,

@@ -46,6 +46,9 @@ type Adapter struct {
 	// that a subscription begins with. "" is for messages about none, or
 	// several, or that are not data.
 	About func(payload []byte) (symbol string, image bool)
+	// AboutReply is About for answers over REST, by what was asked; nil where
+	// images come in the stream.
+	AboutReply func(url string) (symbol string, image bool)
 	// Unknown is a symbol that the provider refuses; "" if it refuses none.
 	Unknown string
 	// NoResync says that the provider has no way to ask for one symbol again.

@@ -178,7 +178,13 @@ func (l *line) count(fs []frame, symbol string) (images, others int) {
 		if f.Kind != feeds.Data && f.Kind != feeds.Reply {
 			continue
 		}
-		switch s, image := l.a.About([]byte(f.text)); {
+		s, image := "", false
+		if f.Kind == feeds.Reply && l.a.AboutReply != nil {
+			s, image = l.a.AboutReply(f.URL)
+		} else {
+			s, image = l.a.About([]byte(f.text))
+		}
+		switch {
 		case s != symbol:
 		case image:
 			images++

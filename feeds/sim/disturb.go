@@ -63,7 +63,7 @@ func (s *Server) deliver(now int64) {
 // postman is the sink that lets a server's late messages go.
 type postman struct{ s *Server }
 
-func (p *postman) onTick(now int64)            { p.s.deliver(now) }
+func (p *postman) onTick(now int64)            { p.s.deliver(now); p.s.deliverREST(now) }
 func (p *postman) onBook(*venue, *change)      {}
 func (p *postman) onStockTrade(*stock, *print) {}
 func (p *postman) onStockQuote(*stock)         {}

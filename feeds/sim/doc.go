@@ -46,6 +46,9 @@
 // and rate limits. Currencies, indices, options and futures are there so that every
 // kind of message comes, with a contract or two each.
 //
+// Binance's and Bitstamp's REST requests are answered on the same address, and
+// take faults of their own: refusals, slow, late and stale answers.
+//
 // Faults are ordered by method ([Server.Kill], [Server.Mute],
 // [Server.CorruptChecksum] and others) and take effect at once.
 package sim

@@ -37,6 +37,7 @@ type faults struct {
 	slow              int
 	disturbed         map[string]*disturbance
 	line              line
+	rest              restFaults
 }
 
 // checksum is the checksum to send for a symbol.

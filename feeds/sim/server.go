@@ -16,7 +16,7 @@ import (
 // Config says which provider a Server plays.
 type Config struct {
 	// Provider is "polygon", "coinbase", "coinbase-advanced", "kraken", "okx",
-	// "bybit", "bitfinex" or "gemini".
+	// "bybit", "bitfinex", "gemini", "binance", "binance-usdm" or "bitstamp".
 	Provider string
 	// Market is what is shown. It is stepped by its owner, not by the server.
 	Market *Market
@@ -69,6 +69,7 @@ type Server struct {
 	conns    []*conn            // in the order of arrival, for the same frames in the same order
 	live     map[*conn]struct{} // conns and those that are taking their leave
 	accepted int
+	requests []string // over HTTP
 	faults   faults
 	shut     bool
 
@@ -123,8 +124,14 @@ func NewServer(cfg Config) (*Server, error) {
 		s.proto = newBitfinex(s)
 	case Gemini:
 		s.proto = newGemini(s)
+	case Binance:
+		s.proto = newBinance(s, false)
+	case BinanceUSDM:
+		s.proto = newBinance(s, true)
+	case Bitstamp:
+		s.proto = newBitstamp(s)
 	default:
-		return nil, fmt.Errorf("simulated server: provider %q is not one of alpaca, polygon, coinbase, coinbase-advanced, kraken, okx, bybit, bitfinex, gemini", cfg.Provider)
+		return nil, fmt.Errorf("simulated server: provider %q is not one of alpaca, polygon, coinbase, coinbase-advanced, kraken, okx, bybit, bitfinex, gemini, binance, binance-usdm, bitstamp", cfg.Provider)
 	}
 	s.postman = &postman{s}
 	s.market.attach(s.postman) // before the protocol, which may still batch what it lets go
@@ -205,6 +212,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.wg.Done()
+	if s.serveREST(w, r) {
+		return
+	}
 	ws, err := s.upgrader.Upgrade(w, r, nil)
 	if err != nil {
 		s.log.Debug("upgrade refused", "error", err) // Upgrade has answered

@@ -6,6 +6,9 @@ const (
 	OKX    = "okx"
 	Bybit  = "bybit"
 	Gemini = "gemini"
+
+	Binance     = "binance"
+	BinanceUSDM = "binance-usdm"
 )
 
 // CryptosFor is the default pairs as the one venue trades them, with the
@@ -13,7 +16,7 @@ const (
 // provider whose venue is in that.
 func CryptosFor(provider string) []CryptoSpec {
 	switch provider {
-	case OKX, Bybit, Gemini:
+	case OKX, Bybit, Gemini, Binance, BinanceUSDM:
 	default:
 		return nil
 	}

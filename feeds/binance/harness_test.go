@@ -1,0 +1,118 @@
+package binance_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/quotewire/quotewire/feeds"
+	"github.com/quotewire/quotewire/feeds/sim"
+)
+
+// newServer starts a simulated provider over a market that moves only when
+// the test steps it.
+func newServer(tb testing.TB, cfg sim.Config) (*sim.Server, *sim.Market) {
+	tb.Helper()
+	if cfg.Provider == "" {
+		cfg.Provider = "binance"
+	}
+	m, err := sim.NewMarket(sim.MarketConfig{Seed: 1, Stocks: []sim.StockSpec{}, Cryptos: sim.CryptosFor(cfg.Provider)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cfg.Market = m
+	s, err := sim.NewServer(cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := s.Listen("127.0.0.1:0"); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(s.Close)
+	return s, m
+}
+
+// live is a feed under test and all frames that it gave, as "kind payload".
+type live struct {
+	*feeds.Supervisor
+	stop func()
+
+	mu     sync.Mutex
+	frames []string
+	news   chan struct{} // a frame has come
+}
+
+// supervise runs a feed until the test ends or stop is called.
+func supervise(tb testing.TB, c feeds.Connector, p feeds.Policy) *live {
+	tb.Helper()
+	l := &live{
+		Supervisor: &feeds.Supervisor{Feed: "test", Provider: "binance", Connector: c, Policy: p},
+		news:       make(chan struct{}, 1),
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- l.Run(ctx, l.emit) }()
+	l.stop = sync.OnceFunc(func() {
+		cancel()
+		began := time.Now()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			tb.Errorf("Run returned %v", err)
+		}
+		if d := time.Since(began); d > 3*time.Second {
+			tb.Errorf("stopping took %v", d)
+		}
+	})
+	tb.Cleanup(l.stop)
+	return l
+}
+
+func (l *live) emit(f feeds.Frame) error {
+	text := f.Kind.String()
+	if f.URL != "" {
+		text += " " + f.URL
+	}
+	if len(f.Payload) > 0 {
+		text += " " + string(f.Payload)
+	}
+	l.mu.Lock()
+	l.frames = append(l.frames, text)
+	l.mu.Unlock()
+	select {
+	case l.news <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// all returns the frames so far.
+func (l *live) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.frames)
+}
+
+// await waits until ok of the frames so far.
+func (l *live) await(tb testing.TB, what string, ok func(frames []string) bool) {
+	tb.Helper()
+	timeout := time.After(15 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond) // for what is no frame
+	defer tick.Stop()
+	for !ok(l.all()) {
+		select {
+		case <-l.news:
+		case <-tick.C:
+		case <-timeout:
+			frames := l.all()
+			tb.Fatalf("%s: not within 15 s; status %+v, last frames %.200q", what, l.Status(), frames[max(len(frames)-5, 0):])
+		}
+	}
+}
+
+// awaitState waits until the feed is in the state.
+func (l *live) awaitState(tb testing.TB, state feeds.State) {
+	tb.Helper()
+	l.await(tb, "state "+string(state), func([]string) bool { return l.Status().State == state })
+}
