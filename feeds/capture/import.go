@@ -78,8 +78,8 @@ func (e *LineError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e
 // In an [NDJSON] recording every line is a Data frame of feed, after one Up.
 //
 // Where there is no receive time, the time that the venue put into the message
-// stands for it: kraken "timestamp" or "time_in"; coinbase "time"; binance "E"; bitstamp "microtimestamp"; else the
-// first of "time", "timestamp", "t", "ts" and "E", wherever in the message, that
+// stands for it: kraken "timestamp" or "time_in"; coinbase "time"; binance "E";
+// bitstamp "microtimestamp" or "timestamp"; else the first of "time", "timestamp", "t", "ts" and "E", wherever in the message, that
 // holds an RFC 3339 time or a Unix time of the years 2000 to 2099. Such times
 // never go back: a message with an earlier one gets the time before it. A message
 // without one gets the time of the frame before, or of the first that has any;

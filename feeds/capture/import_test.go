@@ -97,6 +97,15 @@ func TestImportJSONL(t *testing.T) {
 			t.Fatalf("feed %q, want one for all", f.Feed)
 		}
 	}
+	// Connections of one feed: the second is no loss, the first one's return is.
+	two := `{"t":"connect","conn":"a","ts":1}
+{"t":"connect","conn":"b","ts":2}
+{"t":"recv","conn":"b","ts":3,"data":"x"}
+{"t":"connect","conn":"a","ts":4}`
+	joint, stats, err := imported(t, strings.NewReader(two), JSONL, kraken, "main", ImportOptions{FeedName: func(string) string { return "one" }})
+	if err != nil || len(joint) != 4 || joint[0].Kind != feeds.Up || joint[1].Kind != feeds.Data || joint[2].Kind != feeds.Down || joint[3].Kind != feeds.Up || stats.Joined != 1 {
+		t.Errorf("%v, %+v, %+v", err, joint, stats)
+	}
 	// The second connection is one more of the same feed; the first, connecting
 	// anew, is a loss.
 	var kinds string

@@ -47,6 +47,25 @@ func orders() []fault {
 		{"repeat", "sends the next change of a symbol's book again later", []string{"symbol", "d"}, func(s *Server, p *params) { p.symbolFor(s.RepeatNext) }},
 		{"corrupt_checksum", "gives the next checksum of a symbol's book a wrong value", []string{"symbol"}, func(s *Server, p *params) { p.symbol(s.CorruptChecksum) }},
 		{"lose_snapshots", "skips the next n snapshots of a symbol's book", []string{"symbol", "n"}, func(s *Server, p *params) { p.symbolN(s.LoseSnapshots) }},
+		{"refuse_requests", "answers the next n requests over REST with a code, and retry_after, if given, in seconds", []string{"code", "n"}, func(s *Server, p *params) {
+			code, n := p.number("code", 400, 599), p.number("n", 0, 1_000_000)
+			if p.err == nil {
+				s.RefuseRequests(code, p.values.Get("retry_after"), n)
+			}
+		}},
+		{"slow_requests", "waits before it makes an answer over REST; 0s ends that", []string{"d"}, func(s *Server, p *params) {
+			if d := p.duration("d"); p.err == nil {
+				s.SlowRequests(d)
+			}
+		}},
+		{"late_answers", "makes answers over REST late; 0s ends that", []string{"d"}, func(s *Server, p *params) {
+			if d := p.duration("d"); p.err == nil {
+				s.LateAnswers(d)
+			}
+		}},
+		{"freeze_snapshots", "answers requests for a symbol's book as a cache does, or ends that", []string{"symbol", "on"}, func(s *Server, p *params) {
+			p.symbol(func(symbol string) { p.flag(func(on bool) { s.FreezeSnapshots(symbol, on) }) })
+		}},
 		{"raw", "sends the request's body as it is to every connection", nil, func(s *Server, p *params) {
 			if body := p.body(); p.err == nil {
 				s.SendRaw(body)

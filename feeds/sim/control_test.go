@@ -61,13 +61,17 @@ func TestControl(t *testing.T) {
 		t.Errorf("%q, %v", text, err)
 	}
 	for path, want := range map[string]string{
-		"/faults/nonsense":             "no fault",
-		"/faults/drop":                 "parameter symbol is missing",
-		"/faults/drop?symbol=X&n=many": "want a number",
-		"/faults/mute?on=perhaps":      "want true or false",
-		"/faults/lag?d=long":           "want a duration",
-		"/faults/close?code=7":         "want a number from 1000",
-		"/faults/raw":                  "want a body",
+		"/faults/nonsense":                  "no fault",
+		"/faults/drop":                      "parameter symbol is missing",
+		"/faults/drop?symbol=X&n=many":      "want a number",
+		"/faults/mute?on=perhaps":           "want true or false",
+		"/faults/lag?d=long":                "want a duration",
+		"/faults/close?code=7":              "want a number from 1000",
+		"/faults/refuse_requests?n=1":       "parameter code is missing",
+		"/faults/late_answers":              "parameter d is missing",
+		"/faults/slow_requests?d=-1s":       "want a duration",
+		"/faults/freeze_snapshots?symbol=X": "parameter on is missing",
+		"/faults/raw":                       "want a body",
 	} {
 		if code, body := order(path, ""); code < 400 || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %s, want %q", path, code, body, want)
