@@ -330,7 +330,9 @@ func (w *chaosWorld) checkLost(venue string, k feeds.FrameKind) {
 
 // oldest is how old a live book of a venue may be: a silence is found after the
 // time that the venue may be silent and the tenth that the watch may be late,
-// some things come late, and a change that is lost shows only with the next one.
+// some things come late, a change that is lost shows only with the next one, and
+// a Gemini book that was asked for again while it was well stands still for up to
+// 8 s until its image comes.
 func (w *chaosWorld) oldest(venue string) time.Duration {
 	age := time.Duration(0)
 	for _, f := range w.feeds {
@@ -339,7 +341,7 @@ func (w *chaosWorld) oldest(venue string) time.Duration {
 			if m, ok := f.supervisor.Connector.(interface{ Mute() time.Duration }); ok {
 				mute = m.Mute()
 			}
-			age = max(age, mute*11/10+5*time.Second)
+			age = max(age, mute*11/10+10*time.Second)
 		}
 	}
 	return age
