@@ -34,10 +34,12 @@ type Snapshots struct {
 // maxSnapshots is how many symbols may wait for their books.
 const maxSnapshots = 10_000
 
-// Waits after an answer that was none, doubling from the first to the last.
+// Waits after an answer that was none, doubling from the first to the last. That
+// is short, because meanwhile the book is not trusted; what protects the provider
+// is the budget of all requests, and its Retry-After.
 const (
 	firstSnapshotWait = time.Second
-	lastSnapshotWait  = time.Minute
+	lastSnapshotWait  = 15 * time.Second
 )
 
 // ErrPending means that a book has been asked for and the answer is still on its

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -76,8 +77,9 @@ type connection struct {
 	ws      *feeds.WS
 	attempt *feeds.Attempt
 	url     string
-	book    string // the channel whose books can be asked for again; empty for none
-	failed  error  // the next Next returns it
+	book    string      // the channel whose books can be asked for again; empty for none
+	failed  error       // the next Next returns it
+	spent   atomic.Bool // a book was to be asked for again beyond the budget
 
 	mu      sync.Mutex
 	pending []arg // subscribed and not yet acknowledged
@@ -107,6 +109,9 @@ func (c *connection) Next() ([]byte, bool, error) {
 	}
 	if e, ok := readEvent(payload); ok {
 		c.failed = c.event(e)
+	}
+	if c.spent.Load() && c.failed == nil {
+		c.failed = &feeds.DisconnectError{Cause: feeds.CauseLost, Err: errors.New("no requests are left on the connection to ask for books again")}
 	}
 	return payload, binary, nil
 }
@@ -153,13 +158,15 @@ func (c *connection) Close() { c.ws.Close() }
 
 // Resync asks for the book of one instrument again: unsubscribe, subscribe. There
 // is no other way to a snapshot whose seqId begins a chain ("Order book
-// channel"). It is refused where OKX's limit of requests an hour would be
-// exceeded; who still needs the book asks again.
+// channel"). Where OKX's limit of requests an hour would be exceeded, the
+// connection ends: the limit is each connection's own, and a new one brings all
+// books at once, where waiting would leave some untrusted for minutes.
 func (c *connection) Resync(instrument string) error {
 	if c.book == "" || c.book == Books5 || c.book == Top {
 		return errors.New("no books are subscribed that need it")
 	}
 	if !c.budget.AllowN(time.Now(), 2) {
+		c.spent.Store(true)
 		return fmt.Errorf("more than %d requests an hour", perHour)
 	}
 	args := []arg{{Channel: c.book, InstID: instrument}}
