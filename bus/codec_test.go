@@ -47,7 +47,7 @@ func genN(t *rapid.T, n int) int { return rapid.IntRange(0, n).Draw(t, "n") }
 func genUpdate(t *rapid.T) *orderbook.Update {
 	u := &orderbook.Update{
 		Epoch: genSeq(t), Seq: genSeq(t), TradeSeq: genSeq(t),
-		Changed: orderbook.Changed(rapid.Uint8().Draw(t, "changed")),
+		Changed: orderbook.Changed(rapid.Uint16().Draw(t, "changed")),
 		Scale:   market.Scale{Price: market.Decimals(genN(t, 18)), Size: market.Decimals(genN(t, 18))},
 		Time:    genTime(t), Received: genTime(t),
 	}

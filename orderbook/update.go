@@ -174,7 +174,7 @@ type Ticker struct {
 }
 
 // Changed says which parts of an Update differ from the one before.
-type Changed uint8
+type Changed uint16
 
 // The parts of an Update.
 const (
