@@ -18,6 +18,7 @@ const module = "github.com/quotewire/quotewire"
 // place yet.
 var layers = map[string][]string{
 	"market":                 {},
+	"market/calendar":        {"market"},
 	"feeds":                  {},
 	"feeds/alpaca":           {"feeds"},
 	"feeds/binance":          {"feeds"},
@@ -34,7 +35,7 @@ var layers = map[string][]string{
 	"feeds/feedtest":         {"feeds"},
 	"feeds/sim":              {},
 	"normalizer":             {"feeds", "market"},
-	"orderbook":              {"market"},
+	"orderbook":              {"market", "market/calendar"},
 	"bus":                    {"market", "orderbook", "bus/busv1"},
 	"bus/busv1":              {},
 	"streamer":               {"market", "orderbook", "streamer/wire"},
