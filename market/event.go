@@ -24,14 +24,17 @@ const (
 	// KindQuote is a two-sided top of book: Price, Size are the bid, Ask,
 	// AskSize the ask. A side with Size 0 is absent. With FlagNBBO it is the
 	// national best of a SIP; Venue is then the SIP and BidVenue, AskVenue
-	// name the venues of the two sides.
+	// name the venues of the two sides. Conditions are quote conditions, see
+	// Event.Firmness.
 	KindQuote
 	// KindTrade is a print: Price, Size, Side of the aggressor, ID, Conditions.
 	KindTrade
 	// KindBar is an aggregate made by the provider: Price (open), High, Low,
 	// Close, VWAP, Size (volume), DayVolume, Start, End.
 	KindBar
-	// KindStatus tells an instrument's trading status at a venue in Status.
+	// KindStatus tells an instrument's trading status at a venue in Status; with
+	// FlagNBBO, at all venues, as a SIP tells of halts. ID is the code of the
+	// reason, if one is told.
 	KindStatus
 	// KindInstrument is reference data: PriceDecimals and SizeDecimals of the
 	// instrument at this venue, Price the tick size (0 unknown), Size the lot.
@@ -91,7 +94,8 @@ const (
 	FlagLast Flags = 1 << iota
 	// FlagSnapshot marks events of a complete image.
 	FlagSnapshot
-	// FlagNBBO marks a quote that a SIP consolidated.
+	// FlagNBBO marks a quote that a SIP consolidated, or a status that a SIP
+	// tells of all venues.
 	FlagNBBO
 	// FlagPrior marks a print from before the subscription: it tells the last
 	// price and counts in no volume (Coinbase's last_match).

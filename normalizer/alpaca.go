@@ -50,6 +50,7 @@ const (
 	alpacaAx
 	alpacaVw
 	alpacaSc
+	alpacaRc
 	alpacaOi
 	alpacaOp
 	alpacaOs
@@ -101,6 +102,8 @@ func alpacaField(name []byte) int {
 		return alpacaVw
 	case "sc":
 		return alpacaSc
+	case "rc":
+		return alpacaRc
 	case "oi":
 		return alpacaOi
 	case "op":

@@ -79,6 +79,47 @@ func (d *alpaca) conditions(e *market.Event, field int) *fault {
 	return why
 }
 
+// quoteConditions reads the conditions of a quote, letters as those of a print.
+// One that cannot be read is no reason to lose a quote: it takes it for not firm.
+func (d *alpaca) quoteConditions(e *market.Event) {
+	v := d.f.get(letter('c'))
+	if v.kind == absent {
+		return
+	}
+	tape, why := d.tape()
+	if why != nil {
+		d.fault.cause = ""
+	}
+	if v.kind != array {
+		d.quoteCondition(e, v, tape)
+		return
+	}
+	back := d.s.at(v)
+	d.s.open('[')
+	for d.s.elem() {
+		d.quoteCondition(e, d.s.value(), tape)
+	}
+	d.s.resume(back)
+}
+
+func (d *alpaca) quoteCondition(e *market.Event, v span, tape byte) {
+	b, ok := d.s.str(v)
+	if ok && len(b) == 0 {
+		return
+	}
+	c := market.UnknownQuoteCondition
+	if ok && len(b) == 1 {
+		c = market.QuoteCondition(b[0], tape == 'C' || tape == 'O')
+	}
+	// The worst counts, so that where there is no room it is worse than any.
+	if e.NumConditions == market.MaxConditions {
+		e.Conditions[0] = market.UnknownQuoteCondition
+		return
+	}
+	e.Conditions[e.NumConditions] = c
+	e.NumConditions++
+}
+
 func (d *alpaca) condition(e *market.Event, v span, tape byte) *fault {
 	b, ok := d.s.str(v)
 	switch {
@@ -119,6 +160,7 @@ func (d *alpaca) quote(dst []market.Event) ([]market.Event, *fault) {
 	if l.class != market.ClassStock {
 		return dst, nil
 	}
+	d.quoteConditions(e)
 	if d.lotSize != 1 {
 		if max(e.Size, e.AskSize) > market.Size(math.MaxInt64/d.lotSize) {
 			return dst[:n], d.blame(CauseBadNumber, "bs", f.get(alpacaBs))
@@ -216,6 +258,12 @@ func (d *alpaca) status(dst []market.Event) ([]market.Event, *fault) {
 	}
 	dst, e := d.add(dst, market.KindStatus)
 	e.Instrument, e.Venue, e.Time, e.Status, e.Flags = l.id, d.venue(l.class), t, status, market.FlagLast
+	if l.class == market.ClassStock {
+		e.Flags |= market.FlagNBBO // the tapes tell it of all venues
+		if reason, ok := d.s.str(d.f.get(alpacaRc)); ok {
+			e.ID, _ = market.MakeTradeID(reason)
+		}
+	}
 	return dst, nil
 }
 

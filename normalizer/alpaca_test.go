@@ -40,7 +40,7 @@ var alpacaEvents = []string{
 	"trade AAPL @XADF 272.05x1  id=96921 regular odd_lot +last",
 	"quote AMD @sip 187.66x100@MEMX 187.68x400@XNAS +nbbo +last",
 	"bar SPY @sip o=690.90 h=691.00 l=690.90 c=690.95 vw=690.96 v=49378 day=0 +minute +last",
-	"status AAPL @sip halted +last",
+	"status AAPL @sip halted T12 +nbbo +last",
 	"luld IONM @sip high=3.24 low=2.65 66 +last",
 	"correction EEM @XCHI 39.1582x440000 id=52983525033527 to 39.1809x440000 id=52983525034326 regular odd_lot +last",
 	"cancel GOOGL @XADF 320.6x14 id=465 +last",
@@ -93,9 +93,9 @@ func TestAlpacaVariants(t *testing.T) {
 		"cancel GOOGL @XADF 320.6x14 id=465 +error +last",
 		"trade BTC-USD @alpaca 90000.15x0.00004522 sell id=3447222699101865076 +last",
 		"imbalance AAPL @sip 0 paired=0 price=272.5 auction=\x00@0 +last",
-		"status AAPL @sip trading +last",
-		"status AAPL @sip restricted +last",
-		"status AAPL @sip halted +last",
+		"status AAPL @sip trading T12 +nbbo +last",
+		"status AAPL @sip restricted T12 +nbbo +last",
+		"status AAPL @sip halted T12 +nbbo +last",
 		"trade AAPL @XADF 272.05x1  id=96921 bunched average_price regular +last",
 		"trade AAPL @XADF 272.05x1  id=96921 average_price average_price trade_through_exempt cond_289 +last",
 		"trade AAPL @exchange-8 272.05x1  id=96921 odd_lot +last",
@@ -479,4 +479,20 @@ func BenchmarkAlpaca(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(events), "ns/event")
 		})
 	}
+}
+
+// TestAlpacaQuoteConditions: letters by the tape, of several the worst.
+func TestAlpacaQuoteConditions(t *testing.T) {
+	for condition, want := range map[string]string{
+		`"c":["R"],`: "", `"c":[],`: "", ``: "", `"c":"R",`: "", `"c":["R","A"],`: " firm/slow", `"c":["N"],`: " no/no",
+		`"c":["F"],`: " no/no", `"c":[7],`: " no/no", `"c":["R","R","R","R","R","R","R"],`: " no/no",
+	} {
+		r := newRig(t, "alpaca")
+		r.want(r.decode(listOf(strings.Replace(alpacaQuote, `"c":["R"],`, condition, 1))),
+			"quote AMD @sip 187.66x100@MEMX 187.68x400@XNAS"+want+" +nbbo +last")
+	}
+	// F is slow on tapes A and B, not firm on C.
+	r := newRig(t, "alpaca")
+	q := strings.Replace(strings.Replace(alpacaQuote, `["R"]`, `["F"]`, 1), `"z":"C"`, `"z":"A"`, 1)
+	r.want(r.decode(listOf(q)), "quote AMD @sip 187.66x100@MEMX 187.68x400@XNAS firm/slow +nbbo +last")
 }

@@ -106,6 +106,9 @@ func (r *rig) show(e market.Event) string {
 	case market.KindQuote:
 		put(price(e.Price) + "x" + size(e.Size) + "@" + r.dir.VenueName(e.BidVenue))
 		put(price(e.Ask) + "x" + size(e.AskSize) + "@" + r.dir.VenueName(e.AskVenue))
+		if bid, ask := e.Firmness(); bid != market.Firm || ask != market.Firm {
+			put(bid.String() + "/" + ask.String())
+		}
 	case market.KindTrade:
 		put(price(e.Price) + "x" + size(e.Size) + " " + e.Side.Aggressor() + " id=" + e.ID.String())
 		for _, c := range e.Conditions[:e.NumConditions] {
@@ -118,6 +121,9 @@ func (r *rig) show(e market.Event) string {
 		put(market.Scale{Price: e.PriceDecimals, Size: e.SizeDecimals}.String() + " tick=" + price(e.Price) + " lot=" + size(e.Size))
 	case market.KindStatus:
 		put(e.Status.String())
+		if !e.ID.IsZero() {
+			put(e.ID.String())
+		}
 	case market.KindValue:
 		put(e.Value.String() + " " + price(e.Price))
 	case market.KindLULD:

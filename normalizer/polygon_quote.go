@@ -42,6 +42,7 @@ func (d *polygon) quote(dst []market.Event) ([]market.Event, *fault) {
 	lot := int64(1)
 	if l.class == market.ClassStock {
 		lot = d.lotSize
+		d.quoteCondition(e)
 	}
 	if why = d.sides(e, lot, false); why != nil {
 		return dst[:n], why
@@ -59,6 +60,19 @@ func (d *polygon) quote(dst []market.Event) ([]market.Event, *fault) {
 		e.AskVenue = 0
 	}
 	return dst, nil
+}
+
+// quoteCondition reads c, one number, of a quote of a stock. What is no number of
+// a condition, as -1 ("invalid"), takes the quote for not firm.
+func (d *polygon) quoteCondition(e *market.Event) {
+	v := d.f.get(letter('c'))
+	if v.kind == absent {
+		return
+	}
+	if d.conditions(e, letter('c')) != nil {
+		d.fault.cause = ""
+		e.Conditions[0], e.NumConditions = market.UnknownQuoteCondition, 1
+	}
 }
 
 // futureQuote reads a Q of a futures contract: the top of its exchange's book. Its

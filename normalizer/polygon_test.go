@@ -87,8 +87,21 @@ func TestPolygonQuoteIsTheNBBO(t *testing.T) {
 	r := newRig(t, "polygon")
 	events := r.decode("[" + polygonQ + "]")
 	r.want(events, "quote MSFT @sip 412.07x80@XNAS 412.10x160@BATS +nbbo +last")
-	if e := events[0]; e.NumConditions != 0 || e.Sequence != 50385480 {
+	if e := events[0]; e.NumConditions != 1 || e.Conditions[0] != 1 || e.Sequence != 50385480 {
 		t.Errorf("got %+v", e)
+	}
+}
+
+// TestPolygonQuoteConditions: the one condition of a quote, nbbo.md 1.5.
+func TestPolygonQuoteConditions(t *testing.T) {
+	for condition, want := range map[string]string{
+		`"c":1,`: "", ``: "", `"c":[1],`: "", `"c":3,`: " firm/slow", `"c":20,`: " no/no", `"c":43,`: " no/no",
+		`"c":-1,`: " no/no", `"c":"?",`: " no/no", `"c":700,`: " no/no",
+	} {
+		r := newRig(t, "polygon")
+		q := strings.Replace(polygonQ, `50385480`, `50385481`, 1)
+		r.want(r.decode("["+strings.Replace(q, `"c":1,`, condition, 1)+"]"),
+			"quote MSFT @sip 412.07x80@XNAS 412.10x160@BATS"+want+" +nbbo +last")
 	}
 }
 
