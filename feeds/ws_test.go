@@ -189,7 +189,7 @@ func TestStopAgainstDeafServer(t *testing.T) {
 	if err := stop(); !errors.Is(err, context.Canceled) {
 		t.Errorf("Run returned %v", err)
 	}
-	if d := time.Since(began); d > 3*time.Second {
+	if d := time.Since(began); d > 10*time.Second { // 3 s, and what a busy machine adds
 		t.Errorf("stopping took %v", d)
 	}
 }
@@ -213,7 +213,7 @@ func TestStopWhileDialing(t *testing.T) {
 	defer c.Close()
 	began := time.Now()
 	_ = stop()
-	if d := time.Since(began); d > 3*time.Second {
+	if d := time.Since(began); d > 10*time.Second { // 3 s, and what a busy machine adds
 		t.Errorf("stopping took %v", d)
 	}
 }

@@ -219,7 +219,9 @@ func TestLosingOneOfTwoLines(t *testing.T) {
 			return nil
 		})
 		t.Logf("%s: a second shown after %s, at most %s behind", what, time.Since(began).Round(time.Millisecond), late.Round(time.Millisecond))
-		if late > 2*time.Second {
+		// A line's own silence would be found after a minute; what a busy machine
+		// adds is less.
+		if late > 20*time.Second {
 			t.Errorf("%s: shown was %s behind", what, late)
 		}
 		if err := seen.err(); err != nil {

@@ -167,10 +167,11 @@ func TestFaults(t *testing.T) {
 			s, _ := newServer(t, sim.Config{QueueBytes: 64 << 20, MaxConnections: 9})
 			l := supervise(t, connector(t, alpaca.Config{URL: s.URL(), Feed: "crypto", Symbols: []string{"BTC/USD"}}), tt.policy)
 			l.await(t, "a book", func(f []string) bool { return count(f, `"r":true`) > 0 })
+			from := len(l.all())
 			tt.fault(s)
 			down := -1
 			l.await(t, "down, then another book", func(f []string) bool {
-				down = slices.IndexFunc(f, func(s string) bool { return strings.HasPrefix(s, "down") })
+				down = indexFrom(f, from, "down")
 				return down >= 0 && count(f[down:], `"r":true`) > 0
 			})
 			if got := l.all()[down]; !strings.HasPrefix(got, tt.down) {

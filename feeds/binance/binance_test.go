@@ -3,7 +3,6 @@ package binance_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/quotewire/quotewire/feeds"
 	"github.com/quotewire/quotewire/feeds/binance"
+	"github.com/quotewire/quotewire/feeds/feedtest"
 	"github.com/quotewire/quotewire/feeds/sim"
 )
 
@@ -174,38 +174,11 @@ func TestServerShutdownIsHeeded(t *testing.T) {
 	}
 }
 
-// pipes is a listener in memory, for a synctest bubble.
-type pipes struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	}
-}
-func (p *pipes) Close() error   { p.once.Do(func() { close(p.done) }); return nil }
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
-func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	a, b := net.Pipe()
-	select {
-	case p.conns <- b:
-		return a, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
 // Of two sockets one goes mute while the other speaks: that is found, though the
 // feed as a whole is not silent. Server pings are answered meanwhile.
 func TestOneMuteSocketOfTwoIsFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+		p := feedtest.NewPipe()
 		up := websocket.Upgrader{}
 		var wg sync.WaitGroup
 		pongs := make(chan string, 100)
@@ -238,7 +211,7 @@ func TestOneMuteSocketOfTwoIsFound(t *testing.T) {
 			}
 		})}
 		wg.Go(func() { _ = hs.Serve(p) })
-		c, err := binance.New(binance.Config{Market: binance.USDM, URL: "ws://127.0.0.1:1", Symbols: []string{"BTCUSDT"}, NetDial: p.dial})
+		c, err := binance.New(binance.Config{Market: binance.USDM, URL: "ws://127.0.0.1:1", Symbols: []string{"BTCUSDT"}, NetDial: p.Dial})
 		if err != nil {
 			t.Fatal(err)
 		}

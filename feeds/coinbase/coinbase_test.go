@@ -134,11 +134,12 @@ func TestFaults(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s, _ := newServer(t, sim.Config{QueueBytes: 64 << 20})
 			l := supervise(t, connector(t, s.URL(), "BTC-USD"), tt.policy)
-			l.await(t, "a book", func(f []string) bool { return count(f, bookSnapshot) == 1 })
+			l.await(t, "a book", func(f []string) bool { return count(f, bookSnapshot) > 0 })
+			from := len(l.all())
 			tt.fault(s) // the market stands still, so that silence needs no more
 			down := -1
 			l.await(t, "down, then another book", func(f []string) bool {
-				down = slices.IndexFunc(f, func(s string) bool { return strings.HasPrefix(s, "down") })
+				down = indexFrom(f, from, "down")
 				return down >= 0 && count(f[down:], bookSnapshot) > 0
 			})
 			if got := l.all()[down]; !strings.HasPrefix(got, tt.down) {

@@ -15,11 +15,11 @@ import (
 )
 
 // patience is how long what is bound to come is waited for.
-const patience = 15 * time.Second
+const patience = time.Minute
 
-// promptly is how long stopping may take: the Connection's 3 s, and some for a
+// promptly is how long stopping may take: the Connection's 3 s, and more for a
 // busy machine.
-const promptly = 4 * time.Second
+const promptly = 10 * time.Second
 
 // quick is a policy that does not make tests wait. The connector's own idea of
 // silence is kept from all but the test of it.

