@@ -1,5 +1,7 @@
 package market
 
+import "encoding/binary"
+
 // Kind says what an [Event] is about.
 type Kind uint8
 
@@ -70,11 +72,18 @@ const (
 	// KindCancel takes a print back, which ID, Price and Size name. With
 	// FlagError it was no trade at all.
 	KindCancel
+	// KindOrder changes one order of a venue that shows its book order by order:
+	// what Action says of [Event.Order], with Side, Price and the Size that is left (of
+	// OrderReduce: that goes). OrderDelete needs neither Side, Price nor Size. The
+	// orders of a snapshot are OrderAdd, those at one price in the order of their
+	// queue. With FlagPiecemeal an order is told before what it trades at once, so
+	// that it takes part in the book only when it no longer crosses it.
+	KindOrder
 )
 
 var kindNames = [...]string{"none", "level", "clear", "checksum", "quote", "trade", "bar",
 	"status", "instrument", "gap", "up", "down", "stale", "heartbeat", "value", "luld", "imbalance",
-	"correction", "cancel"}
+	"correction", "cancel", "order"}
 
 // String returns the kind's lower-case name.
 func (k Kind) String() string {
@@ -231,6 +240,9 @@ const (
 	// it: no trailing zeros, an exponent below 0.000001. The sizes of asks are
 	// negative.
 	ChecksumNumbers
+	// ChecksumOrders is as ChecksumDigits with price and size of each single order
+	// in the order of its queue, at the ten best prices a side.
+	ChecksumOrders
 )
 
 // MaxConditions is the number of trade conditions an event holds; SIP prints
@@ -257,15 +269,16 @@ type Event struct {
 	Checksum      Checksum     // KindChecksum, KindClear: how it is made
 	Value         ValueKind    // KindValue: what it is
 	Conditions    [MaxConditions]Condition
-	Auction       byte   // KindImbalance: its letter, 'O' open, 'M' close, and so on; 0 unknown
-	AuctionTime   uint16 // KindImbalance: New York's clock, 930 for 9:30; 0 unknown
+	Auction       byte        // KindImbalance: its letter, 'O' open, 'M' close, and so on; 0 unknown
+	Action        OrderAction // KindOrder: what it does
+	AuctionTime   uint16      // KindImbalance: New York's clock, 930 for 9:30; 0 unknown
 
 	Time     int64  // venue's event time, ns since the Unix epoch, UTC; 0 unknown
 	Received int64  // when the frame reached us, ns since the Unix epoch, UTC
 	Sequence uint64 // venue's number of the message; scope and rule are the provider's
 
-	Price Price // level, trade, bid of a quote, open of a bar
-	Size  Size  // level, trade, bid of a quote, volume of a bar
+	Price Price // level, order, trade, bid of a quote, open of a bar
+	Size  Size  // level, order, trade, bid of a quote, volume of a bar
 
 	Ask     Price // quote
 	AskSize Size  // quote
@@ -280,6 +293,18 @@ type Event struct {
 
 // Has reports whether all the flags in f are set.
 func (e *Event) Has(f Flags) bool { return e.Flags&f == f }
+
+// Order returns the order that a KindOrder is about.
+func (e *Event) Order() OrderID {
+	return OrderID{binary.LittleEndian.Uint64(e.ID.b[:]), binary.LittleEndian.Uint64(e.ID.b[8:])}
+}
+
+// SetOrder sets the order that a KindOrder is about. It is kept in the place of
+// ID, which prints alone have.
+func (e *Event) SetOrder(id OrderID) {
+	binary.LittleEndian.PutUint64(e.ID.b[:], id.hi)
+	binary.LittleEndian.PutUint64(e.ID.b[8:], id.lo)
+}
 
 // TradeID is a venue's trade identifier, up to 40 bytes, inline so that an
 // Event has no pointer. The longest in use are UUIDs of 36 bytes.

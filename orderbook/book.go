@@ -33,6 +33,7 @@ type BookStats struct {
 	Levels      bool  // it speaks in price levels
 	HasBook     bool  // it has, or had, a sound book of them
 	Bids, Asks  int   // levels held
+	Orders      int   // orders held, where the venue shows each of them
 }
 
 // book is what one feed says of one instrument at one venue. It belongs to its
@@ -48,6 +49,8 @@ type book struct {
 
 	bids, asks Ladder
 	next       [2]Ladder  // bids, asks of a snapshot that is coming in
+	orders     *orders    // what the levels are made of; nil where the venue does not tell
+	nextOrders *orders    // of the snapshot that is coming in, if imageOfOrders
 	top        VenueQuote // where the venue sends its top of book as such
 	hasTop     bool
 	nbbo       bool // top is a SIP's national best, not this venue's own
@@ -57,13 +60,14 @@ type book struct {
 	digits    market.Scale // decimals the venue writes its numbers with
 	digitsRef bool         // digits come from reference data, not from what was seen
 
-	inSnapshot bool // between KindClear and the message's end
-	isOpen     bool // the message that is being applied touched the book
-	unsound    bool // a part of the message could not be applied
-	hasSum     bool // the message carries a checksum
-	sumKind    market.Checksum
-	sum        uint32
-	sumAlone   bool // and nothing else
+	inSnapshot    bool // between KindClear and the message's end
+	imageOfOrders bool // the snapshot that is coming in is of orders
+	isOpen        bool // the message that is being applied touched the book
+	unsound       bool // a part of the message could not be applied
+	hasSum        bool // the message carries a checksum
+	sumKind       market.Checksum
+	sum           uint32
+	sumAlone      bool // and nothing else
 
 	held        bool  // kept and not shown: crossed between the parts of one change
 	before      State // state before it went stale
@@ -134,6 +138,9 @@ func (b *book) setState(s State, c Cause, at int64) {
 func (b *book) forget() {
 	b.bids.Clear()
 	b.asks.Clear()
+	if b.orders != nil {
+		b.orders.clear()
+	}
 	b.hasTop, b.held = false, false
 	b.top = VenueQuote{}
 	b.at, b.timed, b.ahead, b.claimFrom = 0, false, 0, 0
@@ -147,17 +154,26 @@ func (b *book) endMessage() {
 		for i := range b.next {
 			b.next[i].Clear()
 			if cap(b.next[i].levels) > keepLevels {
-				b.next[i].levels = nil
+				b.next[i].levels, b.next[i].queues = nil, nil
 			}
 		}
+		if b.nextOrders != nil && len(b.nextOrders.nodes) > keepLevels {
+			b.nextOrders = nil
+		}
 	}
-	b.inSnapshot, b.unsound, b.hasSum, b.sumAlone = false, false, false, false
+	b.inSnapshot, b.imageOfOrders = false, false
+	b.unsound, b.hasSum, b.sumAlone = false, false, false
 }
 
 // swap puts the snapshot that came in in the place of the levels.
 func (b *book) swap() {
 	b.bids, b.next[0] = b.next[0], b.bids
 	b.asks, b.next[1] = b.next[1], b.asks
+	if !b.imageOfOrders {
+		b.orders = nil
+		return
+	}
+	b.orders, b.nextOrders = b.nextOrders, b.orders
 }
 
 // note records a change of its levels for the update, if the venue shows it.
@@ -191,17 +207,25 @@ const (
 	badChecksum
 	crossed
 	misfit
+	stuck
 )
 
 // judge ends a book message: the venue's depth is kept, then the checksum
 // compared and the book's own sanity checked. Where a snapshot is coming in, that
 // is what is judged.
-func (b *book) judge(buf []byte) (verdict, []byte) {
-	bids, asks := &b.bids, &b.asks
+func (b *book) judge(buf []byte, at int64) (verdict, []byte) {
+	bids, asks, held := &b.bids, &b.asks, b.orders
 	if b.inSnapshot {
-		bids, asks = &b.next[0], &b.next[1]
-		bids.sort()
-		asks.sort()
+		bids, asks, held = &b.next[0], &b.next[1], nil
+		if b.imageOfOrders {
+			held = b.nextOrders
+		} else {
+			bids.sort()
+			asks.sort()
+		}
+	}
+	if !b.settleOrders(at) {
+		return misfit, buf
 	}
 	if b.depth > 0 {
 		// Fixed-depth books: the venue says nothing of a level that falls off
@@ -209,6 +233,9 @@ func (b *book) judge(buf []byte) (verdict, []byte) {
 		// (Kraken WebSocket v2, book: "truncate to the subscribed depth").
 		for _, l := range [2]*Ladder{bids, asks} {
 			if l.Len() > b.depth {
+				if held != nil {
+					held.drop(l, l.Len()-b.depth)
+				}
 				l.Truncate(b.depth, func(lv Level) {
 					if !b.inSnapshot {
 						b.note(l.side, lv.Price, 0)
@@ -230,6 +257,8 @@ func (b *book) judge(buf []byte) (verdict, []byte) {
 			sum, buf, ok = textCRC(buf, asks, bids, b.in.upd.Scale)
 		case market.ChecksumNumbers:
 			sum, buf, ok = numberCRC(buf, asks, bids, b.in.upd.Scale)
+		case market.ChecksumOrders:
+			sum, buf, ok = ordersCRC(buf, asks, bids, held, b.in.upd.Scale, b.digits)
 		}
 		if !ok || sum != b.sum {
 			b.stats.Mismatched++
@@ -242,6 +271,9 @@ func (b *book) judge(buf []byte) (verdict, []byte) {
 	// In an auction orders cross on purpose until it is held.
 	if hasBid && hasAsk && bid.Price > ask.Price && !b.halted {
 		return crossed, buf
+	}
+	if b.stuck(at) {
+		return stuck, buf
 	}
 	return sound, buf
 }
@@ -259,7 +291,8 @@ func (b *book) best() (bid, ask Level) {
 // fits reports whether everything it holds can be converted to a finer scale.
 func (b *book) fits(from, to market.Scale) bool {
 	return b.bids.fits(from, to) && b.asks.fits(from, to) && b.top.fits(from, to) &&
-		b.next[0].fits(from, to) && b.next[1].fits(from, to)
+		b.next[0].fits(from, to) && b.next[1].fits(from, to) &&
+		(b.orders == nil || b.orders.fits(from, to)) && (!b.imageOfOrders || b.nextOrders.fits(from, to))
 }
 
 // rescale converts everything it holds to a finer scale that it fits.
@@ -268,6 +301,12 @@ func (b *book) rescale(from, to market.Scale) {
 	b.asks.rescale(from, to)
 	b.next[0].rescale(from, to)
 	b.next[1].rescale(from, to)
+	if b.orders != nil {
+		b.orders.rescale(from, to)
+	}
+	if b.imageOfOrders {
+		b.nextOrders.rescale(from, to)
+	}
 	b.top.rescale(from, to)
 	b.stats.Volume = saturate(b.stats.Volume, from, to)
 	b.stats.Scale = to

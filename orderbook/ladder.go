@@ -15,6 +15,9 @@ type Ladder struct {
 	// texts tells with how many decimals each of levels was written, where a
 	// checksum is over that; else nil.
 	texts []market.Scale
+	// queues holds the orders of each of levels, where the venue shows them; else
+	// it is empty.
+	queues []queue
 }
 
 // NewLadder returns an empty ladder of bids or asks.
@@ -161,14 +164,17 @@ func (l *Ladder) Truncate(n int, drop func(Level)) {
 	if l.texts != nil {
 		l.texts = append(l.texts[:0], l.texts[over:]...)
 	}
+	if len(l.queues) > 0 {
+		l.queues = append(l.queues[:0], l.queues[over:]...)
+	}
 }
 
 // Clear removes all levels and keeps the memory, unless it is much.
 func (l *Ladder) Clear() {
 	if cap(l.levels) > 1<<16 {
-		l.levels = nil
+		l.levels, l.queues = nil, nil
 	}
-	l.levels = l.levels[:0]
+	l.levels, l.queues = l.levels[:0], l.queues[:0]
 	if l.texts != nil {
 		l.texts = l.texts[:0]
 	}

@@ -12,7 +12,7 @@ func (s *Shard) clear(b *book, e *market.Event) {
 	if e.Flags&market.FlagSnapshot != 0 {
 		// It grows beside the book that is shown, which stays whole while the
 		// snapshot comes in, be it in several parts.
-		b.inSnapshot, b.unsound = true, false
+		b.inSnapshot, b.imageOfOrders, b.unsound = true, false, false
 		for i := range b.next {
 			b.next[i].Clear()
 			b.next[i].keepTexts(e.Checksum == market.ChecksumTexts)
@@ -25,6 +25,9 @@ func (s *Shard) clear(b *book, e *market.Event) {
 	if b.kept() {
 		b.bids.Clear()
 		b.asks.Clear()
+		if b.orders != nil {
+			b.orders.clear()
+		}
 		b.note(market.SideNone, 0, 0)
 	}
 }
@@ -37,7 +40,7 @@ func (s *Shard) level(b *book, e *market.Event) {
 		b.stats.Ignored++
 		return
 	}
-	if e.Side != market.SideBid && e.Side != market.SideAsk || e.Size < 0 {
+	if e.Side != market.SideBid && e.Side != market.SideAsk || e.Size < 0 || b.isOfOrders() {
 		b.refuse()
 		return
 	}
@@ -95,13 +98,13 @@ func (s *Shard) finishBook(b *book, e *market.Event) {
 		return
 	}
 	var what verdict
-	what, s.buf = b.judge(s.buf)
+	what, s.buf = b.judge(s.buf, e.Received)
 	switch what {
 	case badChecksum:
 		s.distrust(b, CauseChecksum, e.Received)
 		return
-	case crossed:
-		if !b.inSnapshot && e.Flags&market.FlagPiecemeal != 0 {
+	case crossed, stuck:
+		if what == crossed && !b.inSnapshot && e.Flags&market.FlagPiecemeal != 0 {
 			s.hold(b, e)
 			return
 		}

@@ -19,6 +19,9 @@ func (s *Shard) Report(n int) []BookReport {
 				r := BookReport{BookStats: b.stats}
 				r.State, r.Cause = b.told()
 				r.Levels, r.Scale, r.Bids, r.Asks = b.levels, in.upd.Scale, b.bids.Len(), b.asks.Len()
+				if b.orders != nil {
+					r.Orders = b.orders.n
+				}
 				r.TopBids = b.bids.AppendTop(nil, n)
 				r.TopAsks = b.asks.AppendTop(nil, n)
 				out = append(out, r)

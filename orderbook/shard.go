@@ -119,6 +119,8 @@ func (s *Shard) apply(e *market.Event) {
 	switch e.Kind {
 	case market.KindLevel:
 		s.level(s.book(f, in, e), e)
+	case market.KindOrder:
+		s.order(s.book(f, in, e), e)
 	case market.KindClear:
 		s.clear(s.book(f, in, e), e)
 	case market.KindChecksum:
