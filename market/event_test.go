@@ -8,64 +8,10 @@ import (
 	"github.com/quotewire/quotewire/market"
 )
 
-func TestConditionsTheStrictestWins(t *testing.T) {
-	for _, c := range []struct {
-		name                  string
-		conditions            []market.Condition
-		flags                 market.Flags
-		highLow, last, volume bool
-	}{
-		{"no condition is a regular print", nil, 0, true, true, true},
-		{"intermarket sweep", []market.Condition{14}, 0, true, true, true},
-		{"odd lot", []market.Condition{37}, 0, false, false, true},
-		{"sweep of an odd lot: volume only", []market.Condition{14, 37}, 0, false, false, true},
-		{"the order does not matter", []market.Condition{37, 14}, 0, false, false, true},
-		{"form T", []market.Condition{12}, 0, false, false, true},
-		{"official close", []market.Condition{15}, 0, false, false, false},
-		{"corrected close", []market.Condition{38}, 0, true, true, false},
-		{"sold out of sequence", []market.Condition{33}, 0, true, false, true},
-		{"unknown codes change nothing", []market.Condition{58, 60000}, 0, true, true, true},
-		{"trade-through exempt", []market.Condition{14, 41}, 0, true, true, true},
-		{"exempt and odd", []market.Condition{41, 37}, 0, false, false, true},
-		{"option cancelled", []market.Condition{203}, 0, false, false, false},
-		{"option late", []market.Condition{202}, 0, true, false, true},
-		{"corrected close out of hours", []market.Condition{38, 12}, 0, false, false, false},
-		{"from before the subscription", nil, market.FlagPrior, false, true, false},
-	} {
-		e := market.Event{Flags: c.flags, NumConditions: uint8(len(c.conditions))}
-		copy(e.Conditions[:], c.conditions)
-		if h, l, v := e.Updates(); h != c.highLow || l != c.last || v != c.volume {
-			t.Errorf("%s: high/low %t, last %t, volume %t; want %t, %t, %t", c.name, h, l, v, c.highLow, c.last, c.volume)
-		}
-	}
-}
-
-func TestValuesUpdateNoVolume(t *testing.T) {
-	for v, want := range map[market.ValueKind][3]bool{
-		market.ValueIndex: {true, true, false}, market.ValueLast: {false, true, false}, market.ValueFair: {}, market.ValueNone: {},
-	} {
-		e := market.Event{Kind: market.KindValue, Value: v}
-		if h, l, vol := e.Updates(); [3]bool{h, l, vol} != want {
-			t.Errorf("%v: %t, %t, %t, want %t", v, h, l, vol, want)
-		}
-	}
-	if s := market.ValueFair.String() + market.ValueKind(99).String(); s != "fairunknown" {
-		t.Error(s)
-	}
-}
-
 // TestEventSize holds what every batch costs.
 func TestEventSize(t *testing.T) {
 	if n := unsafe.Sizeof(market.Event{}); n > 208 {
 		t.Errorf("an event has %d bytes", n)
-	}
-}
-
-func TestConditionNames(t *testing.T) {
-	for c, want := range map[market.Condition]string{0: "regular", 37: "odd_lot", 41: "trade_through_exempt", 58: "cond_58", 65535: "cond_65535"} {
-		if got := c.String(); got != want {
-			t.Errorf("%d: %q, want %q", uint16(c), got, want)
-		}
 	}
 }
 

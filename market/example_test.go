@@ -30,7 +30,7 @@ func ExampleRescale() {
 
 func ExampleEvent_Updates() {
 	oddLot := market.Event{Kind: market.KindTrade, NumConditions: 2, Conditions: [market.MaxConditions]market.Condition{14, 37}}
-	highLow, last, volume := oddLot.Updates()
-	fmt.Println(oddLot.Conditions[:2], highLow, last, volume)
-	// Output: [intermarket_sweep odd_lot] false false true
+	el := oddLot.Updates()
+	fmt.Println(oddLot.Conditions[:2], el.Last, el.HighLow, el.Volume, el.OddLot)
+	// Output: [intermarket_sweep odd_lot] false false true true
 }

@@ -130,7 +130,7 @@ func (d *alpaca) condition(e *market.Event, v span, tape byte) *fault {
 	case e.NumConditions == market.MaxConditions:
 		return d.blame(CauseOversized, "c has too many conditions, at", v)
 	}
-	e.Conditions[e.NumConditions] = saleCondition(b[0], tape)
+	e.Conditions[e.NumConditions] = salePlan(tape).Condition(b[0])
 	e.NumConditions++
 	return nil
 }

@@ -81,35 +81,14 @@ func (d *alpaca) venue(c market.Class) market.VenueID {
 	return d.venues[i]
 }
 
-// saleConditions turns the letters of the tapes' sale conditions into the
-// consolidated numbering (see market.Condition). Letters that mean the same on all
-// tapes have one row; of B, W, 1 and X, which do not, the tape decides.
-var saleConditions = [...]struct {
-	letter byte
-	cta    market.Condition
-	utp    market.Condition
-}{
-	{' ', 0, 0}, {'@', 0, 0}, {'A', 1, 1}, {'B', 2, 4}, {'C', 7, 7}, {'D', 11, 11}, {'E', 3, 3}, {'F', 14, 14},
-	{'G', 5, 5}, {'H', 21, 21}, {'I', 37, 37}, {'K', 23, 23}, {'L', 30, 30}, {'M', 15, 15}, {'N', 20, 20},
-	{'O', 25, 25}, {'P', 22, 22}, {'Q', 16, 16}, {'R', 29, 29}, {'S', 34, 34}, {'T', 12, 12}, {'U', 13, 13},
-	{'V', 52, 52}, {'W', 2, 2}, {'X', 9, 9}, {'Y', 36, 36}, {'Z', 33, 33}, {'1', 41, 27}, {'4', 10, 10},
-	{'5', 28, 28}, {'6', 8, 8}, {'7', 53, 53}, {'8', 59, 59}, {'9', 38, 38},
-}
-
-// unknownCondition is added to a letter that is newer than the table: the print is
-// kept, and the letter can be told.
-const unknownCondition = 256
-
-func saleCondition(letter byte, tape byte) market.Condition {
-	for i := range saleConditions {
-		if c := &saleConditions[i]; c.letter == letter {
-			if tape == 'C' || tape == 'O' {
-				return c.utp
-			}
-			return c.cta
-		}
+// salePlan returns whose letters the sale conditions of a tape's prints are: A and
+// B are CTA's, C is UTP's, and O, of OTC prints, has letters that are among
+// UTP's (https://docs.alpaca.markets/docs/market-data-faq, read 2026-11-26).
+func salePlan(tape byte) market.Plan {
+	if tape == 'C' || tape == 'O' {
+		return market.PlanUTP
 	}
-	return unknownCondition + market.Condition(letter)
+	return market.PlanCTA
 }
 
 // alpacaSymbol makes a symbol canonical: crypto is BASE/QUOTE, stocks are as they

@@ -26,6 +26,7 @@ type instrument struct {
 	location     *time.Location // where its trading day begins and ends
 	sessionStart int64          // ns since the Unix epoch
 	sessionEnd   int64          // ns since the Unix epoch; 0 before the first print
+	hasLast      bool           // a print of this day has set the last price
 }
 
 // venue is one venue's place in an instrument: the books that one or several

@@ -27,21 +27,23 @@ func (in *instrument) print(e *market.Event, price market.Price, size market.Siz
 	if at < in.sessionStart {
 		return changed, true
 	}
-	highLow, last, volume := e.Updates()
+	el := e.Updates()
+	last := el.Last || el.LastIfFirst && !in.hasLast
 	if e.Flags&market.FlagPrior != 0 && t.HasLast && e.Time < t.Time {
 		last = false // what was heard since, perhaps elsewhere, is newer
 	}
 	if last {
+		in.hasLast = true
 		t.Last, t.LastSize, t.LastVenue, t.HasLast = price, size, e.Venue, true
 	}
-	if highLow {
+	if el.HighLow {
 		if !t.HasOpen {
 			t.Open, t.High, t.Low, t.HasOpen = price, price, price, true
 		}
 		t.High, t.Low = max(t.High, price), min(t.Low, price)
 	}
 	ok = true
-	if volume {
+	if el.Volume {
 		if t.Volume+size >= t.Volume && price >= 0 {
 			var n Uint128
 			if n, ok = t.Notional.AddProduct(price, size); ok {
@@ -53,7 +55,7 @@ func (in *instrument) print(e *market.Event, price market.Price, size market.Siz
 		}
 		t.Trades++
 	}
-	if last || highLow || volume {
+	if last || el.HighLow || el.Volume {
 		t.Time, t.Received = e.Time, e.Received
 		changed = true
 	}
@@ -65,6 +67,7 @@ func (in *instrument) print(e *market.Event, price market.Price, size market.Siz
 // the US markets.
 func (in *instrument) newSession(at int64) {
 	t := &in.upd.Ticker
+	in.hasLast = false
 	day := time.Unix(0, at).In(in.location)
 	in.sessionStart = time.Date(day.Year(), day.Month(), day.Day(), 0, 0, 0, 0, in.location).UnixNano()
 	in.sessionEnd = time.Date(day.Year(), day.Month(), day.Day()+1, 0, 0, 0, 0, in.location).UnixNano()

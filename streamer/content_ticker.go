@@ -43,7 +43,7 @@ func (c *tickerContent) note(v *orderbook.View, u *orderbook.Update) {
 		// Only prints that may set the last price draw the wick.
 		t := &trades[i]
 		e := market.Event{Flags: t.Flags, NumConditions: t.NumConditions, Conditions: t.Conditions}
-		if _, last, _ := e.Updates(); last {
+		if el := e.Updates(); el.Last || el.LastIfFirst && v.Ticker.HasLast && v.Ticker.Last == t.Price {
 			c.last.add(t.Price)
 		}
 	}

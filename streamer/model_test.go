@@ -122,7 +122,7 @@ func (w *world) Update(u *orderbook.Update) {
 	} else {
 		for _, p := range u.Trades {
 			e := market.Event{Flags: p.Flags, NumConditions: p.NumConditions, Conditions: p.Conditions}
-			if _, last, _ := e.Updates(); last {
+			if el := e.Updates(); el.Last || el.LastIfFirst && u.Ticker.HasLast && u.Ticker.Last == p.Price {
 				g.last = append(g.last, p.Price)
 			}
 		}

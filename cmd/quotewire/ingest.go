@@ -53,7 +53,8 @@ type feedIngest struct {
 	status         func() feeds.Status
 	log            *rate.Limiter
 
-	frames, events atomic.Uint64
+	frames, events    atomic.Uint64
+	unknownConditions atomic.Uint64
 
 	mu      sync.Mutex
 	refused map[normalizer.Cause]uint64
@@ -141,10 +142,24 @@ func (in *ingest) frame(ctx context.Context, f feeds.Frame) error {
 	b.Events, err = feed.decoder.Decode(b.Events[:0], f)
 	feed.frames.Add(1)
 	feed.events.Add(uint64(len(b.Events)))
+	if n := unknownConditions(b.Events); n > 0 {
+		feed.unknownConditions.Add(n)
+	}
 	if err != nil {
 		feed.refuse(in.logger, f, err)
 	}
 	return in.take(ctx, b)
+}
+
+// unknownConditions counts the prints with a sale condition that is in no table:
+// what such a print may update is a guess.
+func unknownConditions(events []market.Event) (n uint64) {
+	for i := range events {
+		if e := &events[i]; e.Kind == market.KindTrade && e.NumConditions > 0 && e.Updates().Unknown {
+			n++
+		}
+	}
+	return n
 }
 
 func (f *feedIngest) refuse(logger *slog.Logger, fr feeds.Frame, err error) {
@@ -197,6 +212,7 @@ type feedStatus struct {
 	refused map[normalizer.Cause]uint64
 	samples []refusedFrame
 	events  uint64
+	unknown uint64
 }
 
 // MarshalJSON adds to the connection's fields.
@@ -209,7 +225,8 @@ func (s feedStatus) MarshalJSON() ([]byte, error) {
 		Events  uint64                      `json:"events"`
 		Refused map[normalizer.Cause]uint64 `json:"refused,omitempty"`
 		Samples []refusedFrame              `json:"refused_frames,omitempty"`
-	}{s.events, s.refused, s.samples})
+		Unknown uint64                      `json:"unknown_conditions,omitempty"`
+	}{s.events, s.refused, s.samples, s.unknown})
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +237,7 @@ func (s feedStatus) MarshalJSON() ([]byte, error) {
 func (in *ingest) statuses() []feedStatus {
 	out := []feedStatus{}
 	for _, f := range in.list() {
-		s := feedStatus{refused: f.refusals(), events: f.events.Load()}
+		s := feedStatus{refused: f.refusals(), events: f.events.Load(), unknown: f.unknownConditions.Load()}
 		if f.status != nil {
 			s.Status = f.status()
 		} else {

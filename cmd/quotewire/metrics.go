@@ -25,6 +25,7 @@ var (
 	descReconnects = prometheus.NewDesc("quotewire_feed_reconnects_total", "Connections that came up after the first.", []string{"feed"}, nil)
 	descResyncs    = prometheus.NewDesc("quotewire_feed_resyncs_total", "Books asked for again.", []string{"feed"}, nil)
 	descRefused    = prometheus.NewDesc("quotewire_feed_refused_total", "Parts of frames refused.", []string{"feed", "cause"}, nil)
+	descUnknown    = prometheus.NewDesc("quotewire_feed_unknown_conditions_total", "Prints with a sale condition that is in no table.", []string{"feed"}, nil)
 	descQueued     = prometheus.NewDesc("quotewire_engine_queued_batches", "Batches of events that wait for a shard.", []string{"shard"}, nil)
 
 	descBusConnected = prometheus.NewDesc("quotewire_bus_connected", "1 while NATS is connected.", nil, nil)
@@ -36,7 +37,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUp, descFrames, descEvents, descReconnects, descResyncs, descRefused, descQueued,
+	for _, d := range []*prometheus.Desc{descUp, descFrames, descEvents, descReconnects, descResyncs, descRefused, descUnknown, descQueued,
 		descBusConnected, descBusMessages, descBusSkipped, descBusGaps, descBusNodesLost} {
 		ch <- d
 	}
@@ -52,6 +53,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(descUp, prometheus.GaugeValue, up, s.Feed, s.Provider)
 		ch <- prometheus.MustNewConstMetric(descFrames, prometheus.CounterValue, float64(s.Frames), s.Feed)
 		ch <- prometheus.MustNewConstMetric(descEvents, prometheus.CounterValue, float64(s.events), s.Feed)
+		ch <- prometheus.MustNewConstMetric(descUnknown, prometheus.CounterValue, float64(s.unknown), s.Feed)
 		ch <- prometheus.MustNewConstMetric(descReconnects, prometheus.CounterValue, float64(s.Reconnects), s.Feed)
 		ch <- prometheus.MustNewConstMetric(descResyncs, prometheus.CounterValue, float64(s.Resyncs), s.Feed)
 		for cause, n := range s.refused {
