@@ -21,6 +21,9 @@ import (
 type Options struct {
 	// Token signs in after the welcome; "" does not sign in.
 	Token string
+	// Format is how messages are encoded: JSON, the zero value, or Protocol Buffers,
+	// which are smaller. The updates are the same.
+	Format wire.Format
 	// Header is sent with the handshake.
 	Header http.Header
 	// Dialer makes the connection; nil is a plain one that heeds the proxy of the
@@ -44,6 +47,9 @@ type Options struct {
 func (o Options) withDefaults() (Options, error) {
 	if o.MinBackoff < 0 || o.MaxBackoff < 0 || o.HandshakeTimeout < 0 || o.MissedHeartbeats < 0 || o.ReadLimit < 0 {
 		return o, errors.New("options: durations, counts and limits must not be negative")
+	}
+	if int(o.Format) >= wire.NumFormats {
+		return o, fmt.Errorf("options: no format %d", o.Format)
 	}
 	if len(o.Token) > wire.MaxToken {
 		return o, fmt.Errorf("options: token of %d bytes, want at most %d", len(o.Token), wire.MaxToken)
@@ -70,7 +76,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Dialer != nil {
 		dialer = *o.Dialer
 	}
-	dialer.Subprotocols = []string{wire.SubprotocolJSON}
+	dialer.Subprotocols = []string{o.Format.String()}
 	o.Dialer = &dialer
 	return o, nil
 }

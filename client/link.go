@@ -44,6 +44,8 @@ func (e *StatusError) Error() string {
 // goroutine and written by any.
 type link struct {
 	ws      *websocket.Conn
+	format  wire.Format
+	reader  wire.ProtoReader // of that format
 	welcome wire.Welcome
 	opened  time.Time
 	idle    time.Duration // longest silence that is bearable; 0 any
@@ -61,10 +63,8 @@ var errIdle = errors.New("no message for several heartbeats")
 func (l *link) next(n *counters) ([]byte, error) {
 	for {
 		for len(l.rest) > 0 {
-			line, rest, _ := bytes.Cut(l.rest, []byte{'\n'})
-			l.rest = rest
-			if line = bytes.TrimSpace(line); len(line) > 0 {
-				return line, nil
+			if m := l.cut(n); len(m) > 0 {
+				return m, nil
 			}
 		}
 		// Why before each frame: while a full backlog stopped reading, the deadline
@@ -86,7 +86,7 @@ func (l *link) next(n *counters) ([]byte, error) {
 		}
 		n.frames.Add(1)
 		n.bytes.Add(uint64(l.frame.Len()))
-		if kind != websocket.TextMessage {
+		if kind != l.kind() {
 			n.malformed.Add(1)
 			continue
 		}
@@ -94,14 +94,50 @@ func (l *link) next(n *counters) ([]byte, error) {
 	}
 }
 
+// cut takes the next message from the frame; it may be empty.
+func (l *link) cut(n *counters) []byte {
+	if l.format == wire.FormatProto {
+		m, rest, err := l.reader.Cut(l.rest)
+		if err != nil {
+			n.malformed.Add(1)
+		}
+		l.rest = rest
+		return m
+	}
+	line, rest, _ := bytes.Cut(l.rest, []byte{'\n'})
+	l.rest = rest
+	return bytes.TrimSpace(line)
+}
+
+// kind returns the kind of frame that carries the format.
+func (l *link) kind() int {
+	if l.format == wire.FormatProto {
+		return websocket.BinaryMessage
+	}
+	return websocket.TextMessage
+}
+
+// parse reads a message that next returned; nil says that it was for the reader
+// alone.
+func (l *link) parse(b []byte) (wire.Message, error) {
+	if l.format == wire.FormatProto {
+		return l.reader.Parse(b)
+	}
+	return wire.Parse(b)
+}
+
 // send writes a request. A failure closes the connection, which its reader notices;
 // what was asked is asked again on the next one.
 func (l *link) send(r *wire.Request) {
 	l.wmu.Lock()
 	defer l.wmu.Unlock()
-	l.out = r.Append(l.out[:0])
+	if l.format == wire.FormatProto {
+		l.out = r.AppendProto(l.out[:0])
+	} else {
+		l.out = r.Append(l.out[:0])
+	}
 	_ = l.ws.SetWriteDeadline(time.Now().Add(writeTimeout))
-	if l.ws.WriteMessage(websocket.TextMessage, l.out) != nil {
+	if l.ws.WriteMessage(l.kind(), l.out) != nil {
 		_ = l.ws.Close()
 	}
 }
@@ -144,7 +180,10 @@ func (c *Client) connect(ctx context.Context) (l *link, err error) {
 		}
 	}()
 	ws.SetReadLimit(c.opts.ReadLimit)
-	l = &link{ws: ws, opened: time.Now()}
+	if got := ws.Subprotocol(); got != "" && got != c.opts.Format.String() || got == "" && c.opts.Format != wire.FormatJSON {
+		return nil, fmt.Errorf("connect: the server speaks %q, not %s", got, c.opts.Format)
+	}
+	l = &link{ws: ws, format: c.opts.Format, opened: time.Now()}
 	if err := c.welcomed(l); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
@@ -171,7 +210,7 @@ func (c *Client) welcomed(l *link) error {
 		if err != nil {
 			return err
 		}
-		m, err := wire.Parse(b)
+		m, err := l.parse(b)
 		if err != nil {
 			return err
 		}
@@ -183,6 +222,7 @@ func (c *Client) welcomed(l *link) error {
 			return m
 		case *wire.Unknown:
 			c.n.unknown.Add(1)
+		case nil:
 		default:
 			return fmt.Errorf("the first message is of type %q: not a quotewire.v1 server", m.Type())
 		}
@@ -200,7 +240,7 @@ func (c *Client) signIn(l *link) error {
 		if err != nil {
 			return err
 		}
-		m, err := wire.Parse(b)
+		m, err := l.parse(b)
 		if err != nil {
 			return err
 		}
@@ -326,14 +366,16 @@ func (c *Client) serve(l *link) error {
 			return err
 		}
 		c.n.messages.Add(1)
-		m, err := wire.Parse(b)
+		m, err := l.parse(b)
 		if err != nil {
 			if c.n.malformed.Add(1) == 1 {
 				c.opts.Logger.Warn("malformed message; further ones are only counted", "error", err, "message", string(b[:min(len(b), 200)]))
 			}
 			continue
 		}
-		c.dispatch(l, m)
+		if m != nil {
+			c.dispatch(l, m)
+		}
 	}
 }
 

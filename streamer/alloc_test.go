@@ -82,13 +82,18 @@ func (f *feed) step(i int) {
 }
 
 // topic opens a stream of the feed's instrument.
-func (f *feed) topic(channel wire.Channel) *topic {
-	key := topicKey{instrument: 1, channel: channel}
+func (f *feed) topic(channel wire.Channel) *topic { return f.topicIn(wire.FormatJSON, channel) }
+
+// topicIn opens a stream of the feed's instrument in a format.
+func (f *feed) topicIn(format wire.Format, channel wire.Channel) *topic {
+	key := topicKey{format: format, instrument: 1, channel: channel}
 	if channel == wire.ChannelBook {
 		key.depth, key.checksum = 10, true
 	}
 	return f.lane.open(key, f.now)
 }
+
+var testFormats = []wire.Format{wire.FormatJSON, wire.FormatProto}
 
 var testChannels = []wire.Channel{wire.ChannelBook, wire.ChannelQuote, wire.ChannelTicker, wire.ChannelTrade}
 
@@ -103,9 +108,10 @@ func skipRace(t *testing.T) {
 // snapshots of every channel cost no memory.
 func TestEncodeDoesNotAllocate(t *testing.T) {
 	skipRace(t)
-	for _, channel := range testChannels {
+	for i := range 2 * len(testChannels) {
+		format, channel := testFormats[i%2], testChannels[i/2]
 		f := newFeed(t)
-		x := f.topic(channel)
+		x := f.topicIn(format, channel)
 		x.content.load(&f.lane.instrument(1).view)
 		view := &f.lane.instrument(1).view
 		buf := make([]byte, 0, 1<<16)
@@ -122,7 +128,8 @@ func TestEncodeDoesNotAllocate(t *testing.T) {
 			}
 			h := wire.Head{SID: 1, Seq: view.Seq, Prev: view.Seq - 1, N: 1, TS: view.Time, RX: view.Received, TX: f.now}
 			var ok bool
-			if buf, ok = x.content.delta(wire.AppendDelta(buf[:0], &h), view); ok {
+			buf, _ = format.BeginDelta(buf[:0], &h)
+			if buf, ok = x.content.delta(buf, view); ok {
 				sent++
 			}
 			buf = x.content.snapshot(buf[:0])
@@ -131,7 +138,7 @@ func TestEncodeDoesNotAllocate(t *testing.T) {
 			encode()
 		}
 		if n := testing.AllocsPerRun(200, encode); n != 0 || sent < 20 {
-			t.Errorf("%s: %v allocations, %d messages", channel, n, sent)
+			t.Errorf("%s, %s: %v allocations, %d messages", channel, format, n, sent)
 		}
 	}
 }

@@ -11,9 +11,11 @@ import (
 // BenchmarkEncode makes one message into a buffer that is used again: a delta of
 // a book of 10 levels a side of which three changed, its snapshot, and so on.
 func BenchmarkEncode(b *testing.B) {
-	for _, channel := range testChannels {
+	for i := range 2 * len(testChannels) {
+		format, channel := testFormats[i%2], testChannels[i/2]
+		name := [...]string{"json/", "proto/"}[format] + channel.String()
 		f := newFeed(b)
-		x := f.topic(channel)
+		x := f.topicIn(format, channel)
 		view := &f.lane.instrument(1).view
 		f.step(9) // a print
 		var states [2]orderbook.View
@@ -30,7 +32,7 @@ func BenchmarkEncode(b *testing.B) {
 			f.last.CopyTo(&ups[i])
 		}
 		buf := make([]byte, 0, 1<<16)
-		b.Run(channel.String()+"/delta", func(b *testing.B) {
+		b.Run(name+"/delta", func(b *testing.B) {
 			b.ReportAllocs()
 			i, n := 0, 0
 			for b.Loop() {
@@ -38,19 +40,21 @@ func BenchmarkEncode(b *testing.B) {
 				h := wire.Head{SID: 12, Seq: v.Seq, Prev: v.Seq - 1, N: 1, TS: v.Time, RX: v.Received, TX: f.now}
 				x.content.note(v, &ups[i&1])
 				var ok bool
-				if buf, ok = x.content.delta(wire.AppendDelta(buf[:0], &h), v); ok {
+				buf, _ = format.BeginDelta(buf[:0], &h)
+				if buf, ok = x.content.delta(buf, v); ok {
 					n += len(buf)
 				}
 				i++
 			}
 			b.ReportMetric(float64(n)/float64(i), "B/msg")
 		})
-		b.Run(channel.String()+"/snapshot", func(b *testing.B) {
+		b.Run(name+"/snapshot", func(b *testing.B) {
 			b.ReportAllocs()
 			v := &states[0]
 			for b.Loop() {
 				h := wire.Head{SID: 12, Channel: channel, Symbol: "BTC-USD", Epoch: "9f2c", Seq: v.Seq, TS: v.Time, RX: v.Received, TX: f.now}
-				buf = x.content.snapshot(wire.AppendSnapshot(buf[:0], &h))
+				buf, _ = format.BeginSnapshot(buf[:0], &h)
+				buf = x.content.snapshot(buf)
 			}
 			b.ReportMetric(float64(len(buf)), "B/msg")
 		})

@@ -158,12 +158,12 @@ func (c *bookContent) rescale(to market.Scale) bool {
 
 func (c *bookContent) delta(dst []byte, v *orderbook.View) ([]byte, bool) {
 	c.read(v)
-	dst, bids := c.appendChanges(dst, "bids", market.SideBid, &c.bids, &c.nextBids)
-	dst, asks := c.appendChanges(dst, "asks", market.SideAsk, &c.asks, &c.nextAsks)
+	dst, bids := c.appendChanges(dst, wire.KeyBids, market.SideBid, &c.bids, &c.nextBids)
+	dst, asks := c.appendChanges(dst, wire.KeyAsks, market.SideAsk, &c.asks, &c.nextAsks)
 	state := c.key.venue != market.Consolidated && c.state != c.nextState
 	c.swap()
 	if state {
-		dst = wire.AppendWord(dst, "state", c.state.String())
+		dst = c.key.format.Word(dst, wire.KeyBookState, c.state.String())
 	}
 	if bids || asks || state {
 		return c.appendCRC(dst), true
@@ -175,13 +175,13 @@ func (c *bookContent) appendCRC(dst []byte) []byte {
 	if !c.key.checksum {
 		return dst
 	}
-	return wire.AppendUint(dst, "crc", uint64(wire.BookCRC(c.bids.levels, c.asks.levels, c.scale)))
+	return c.key.format.CRC(dst, wire.KeyCRC, wire.BookCRC(c.bids.levels, c.asks.levels, c.scale))
 }
 
 // appendChanges appends the levels that differ between what was sent and what is:
 // both are sorted, so one walk over the two finds them. A level that is gone, or
 // fell out of the depth, has size 0.
-func (c *bookContent) appendChanges(dst []byte, name string, side market.Side, was, is *bookSide) ([]byte, bool) {
+func (c *bookContent) appendChanges(dst []byte, key wire.Key, side market.Side, was, is *bookSide) ([]byte, bool) {
 	better := func(a, b market.Price) bool {
 		if side == market.SideBid {
 			return a > b
@@ -191,11 +191,10 @@ func (c *bookContent) appendChanges(dst []byte, name string, side market.Side, w
 	first := true
 	put := func(lv wire.Level, split []orderbook.VenueSize) {
 		if first {
-			dst = wire.AppendField(dst, name, "[")
+			dst = c.key.format.List(dst, key)
+			first = false
 		}
-		dst = wire.AppendLevel(dst, first, lv.Price, lv.Size, c.scale)
-		dst = wire.EndLevel(c.appendSplit(dst, split))
-		first = false
+		dst = c.appendLevel(dst, key, lv, split)
 	}
 	i, j := 0, 0
 	for i < len(was.levels) || j < len(is.levels) {
@@ -215,36 +214,37 @@ func (c *bookContent) appendChanges(dst []byte, name string, side market.Side, w
 		}
 	}
 	if !first {
-		dst = append(dst, ']')
+		dst = c.key.format.EndList(dst)
 	}
 	return dst, !first
 }
 
-func (c *bookContent) appendSplit(dst []byte, split []orderbook.VenueSize) []byte {
-	if len(split) == 0 {
-		return dst
+func (c *bookContent) appendLevel(dst []byte, key wire.Key, lv wire.Level, split []orderbook.VenueSize) []byte {
+	f := c.key.format
+	dst, at := f.Level(dst, key, lv, c.scale)
+	if len(split) > 0 {
+		dst = f.OpenSplit(dst)
+		for _, s := range split {
+			dst = f.VenueSize(dst, wire.KeyLevelVenues, c.lane.venueName(s.Venue), s.Size, c.scale)
+		}
+		dst = f.CloseSplit(dst)
 	}
-	dst = append(dst, ',', '{')
-	for i, s := range split {
-		dst = wire.AppendVenueSize(dst, i == 0, c.lane.venueName(s.Venue), s.Size, c.scale.Size)
-	}
-	return append(dst, '}')
+	return f.CloseLevel(dst, at)
 }
 
 func (c *bookContent) snapshot(dst []byte) []byte {
 	for _, side := range [2]struct {
-		name string
-		s    *bookSide
-	}{{"bids", &c.bids}, {"asks", &c.asks}} {
-		dst = wire.AppendField(dst, side.name, "[")
+		key wire.Key
+		s   *bookSide
+	}{{wire.KeyBids, &c.bids}, {wire.KeyAsks, &c.asks}} {
+		dst = c.key.format.List(dst, side.key)
 		for i, lv := range side.s.levels {
-			dst = wire.AppendLevel(dst, i == 0, lv.Price, lv.Size, c.scale)
-			dst = wire.EndLevel(c.appendSplit(dst, side.s.split(i)))
+			dst = c.appendLevel(dst, side.key, lv, side.s.split(i))
 		}
-		dst = append(dst, ']')
+		dst = c.key.format.EndList(dst)
 	}
 	if c.key.venue != market.Consolidated {
-		dst = wire.AppendWord(dst, "state", c.state.String())
+		dst = c.key.format.Word(dst, wire.KeyBookState, c.state.String())
 	}
 	return c.appendCRC(dst)
 }

@@ -46,14 +46,6 @@ func (r *priceRange) rescale(from, to market.Scale, bad *error) {
 // beyond reports whether it holds a price other than p.
 func (r *priceRange) beyond(p market.Price) bool { return r.ok && (r.low != p || r.high != p) }
 
-func (r *priceRange) append(dst []byte, name string, d market.Decimals) []byte {
-	dst = append(wire.AppendField(dst, name, "["), '"')
-	dst = market.AppendNumber(dst, r.low, d)
-	dst = append(dst, '"', ',', '"')
-	dst = market.AppendNumber(dst, r.high, d)
-	return append(dst, '"', ']')
-}
-
 func (c *quoteContent) concerns(u *orderbook.Update) bool {
 	if c.key.venue == market.Consolidated {
 		return u.Changed&(orderbook.ChangedQuote|orderbook.ChangedVenues|orderbook.ChangedSnapshot) != 0
@@ -144,37 +136,36 @@ func (c *quoteContent) load(v *orderbook.View) {
 
 func (c *quoteContent) delta(dst []byte, v *orderbook.View) ([]byte, bool) {
 	c.read(v)
-	was, is := &c.sent, &c.next
+	was, is, f := &c.sent, &c.next, c.key.format
 	start := len(dst)
-	dst = c.appendSide(dst, &bidNames, sideOf(is, true), sideOf(was, true), false)
-	dst = c.appendSide(dst, &askNames, sideOf(is, false), sideOf(was, false), false)
+	dst = c.appendSide(dst, &bidKeys, sideOf(is, true), sideOf(was, true), false)
+	dst = c.appendSide(dst, &askKeys, sideOf(is, false), sideOf(was, false), false)
 	if is.Source != was.Source {
-		dst = wire.AppendWord(dst, "source", is.Source.String())
+		dst = f.Word(dst, wire.KeySource, is.Source.String())
 	}
 	if is.state != was.state {
-		dst = wire.AppendWord(dst, "state", is.state.String())
+		dst = f.Word(dst, wire.KeyState, is.state.String())
 	}
 	if is.Locked() != was.Locked() {
-		dst = appendFlag(dst, "locked", is.Locked())
+		dst = appendFlag(f, dst, wire.KeyLocked, is.Locked())
 	}
 	if is.Crossed() != was.Crossed() {
-		dst = appendFlag(dst, "crossed", is.Crossed())
+		dst = appendFlag(f, dst, wire.KeyCrossed, is.Crossed())
 	}
 	if !slices.Equal(is.out, was.out) {
 		dst = c.appendOut(dst, is.out)
 	}
 	changed := len(dst) > start
 	if c.bid.beyond(is.Bid) || c.ask.beyond(is.Ask) {
-		dst = wire.AppendField(dst, "merged", "{")
-		start := len(dst)
+		var at wire.Mark
+		dst, at = f.Open(dst, wire.KeyMerged, false)
 		if c.bid.ok {
-			dst = c.bid.append(dst, "bid", c.scale.Price)
+			dst = f.Range(dst, wire.KeyMergedBid, c.bid.low, c.bid.high, c.scale)
 		}
 		if c.ask.ok {
-			dst = c.ask.append(dst, "ask", c.scale.Price)
+			dst = f.Range(dst, wire.KeyMergedAsk, c.ask.low, c.ask.high, c.scale)
 		}
-		dst = dropComma(dst, start)
-		dst = append(dst, '}')
+		dst = f.Close(dst, at, false)
 		changed = true
 	}
 	if changed {
@@ -185,18 +176,18 @@ func (c *quoteContent) delta(dst []byte, v *orderbook.View) ([]byte, bool) {
 }
 
 // appendFlag appends a truth value that is told only while it is true.
-func appendFlag(dst []byte, name string, v bool) []byte {
+func appendFlag(f wire.Format, dst []byte, key wire.Key, v bool) []byte {
 	if v {
-		return wire.AppendBool(dst, name, true)
+		return f.Bool(dst, key, true)
 	}
-	return wire.AppendNull(dst, name)
+	return f.Null(dst, key)
 }
 
-type sideNames struct{ price, size, total, venues string }
+type sideKeys struct{ price, size, total, venues wire.Key }
 
 var (
-	bidNames = sideNames{"bid", "bid_size", "bid_total", "bid_venues"}
-	askNames = sideNames{"ask", "ask_size", "ask_total", "ask_venues"}
+	bidKeys = sideKeys{wire.KeyBid, wire.KeyBidSize, wire.KeyBidTotal, wire.KeyBidVenues}
+	askKeys = sideKeys{wire.KeyAsk, wire.KeyAskSize, wire.KeyAskTotal, wire.KeyAskVenues}
 )
 
 // quoteSide is one side of a quote.
@@ -214,66 +205,66 @@ func sideOf(q *quoteState, bid bool) quoteSide {
 }
 
 // appendSide appends what differs of a side, or all of it. An absent side is null.
-func (c *quoteContent) appendSide(dst []byte, n *sideNames, is, was quoteSide, all bool) []byte {
+func (c *quoteContent) appendSide(dst []byte, k *sideKeys, is, was quoteSide, all bool) []byte {
+	f := c.key.format
 	if is.size == 0 {
 		if was.size == 0 && !all {
 			return dst
 		}
-		dst = wire.AppendNull(dst, n.price)
-		dst = wire.AppendNull(dst, n.size)
-		dst = wire.AppendNull(dst, n.total)
-		return wire.AppendNull(dst, n.venues)
+		dst = f.Null(dst, k.price)
+		dst = f.Null(dst, k.size)
+		dst = f.Null(dst, k.total)
+		return f.Null(dst, k.venues)
 	}
 	all = all || was.size == 0
 	if all || is.price != was.price {
-		dst = wire.AppendNumber(dst, n.price, is.price, c.scale.Price)
+		dst = f.Price(dst, k.price, is.price, c.scale)
 	}
 	if all || is.size != was.size {
-		dst = wire.AppendNumber(dst, n.size, is.size, c.scale.Size)
+		dst = f.Size(dst, k.size, is.size, c.scale)
 	}
 	if all || is.total != was.total {
-		dst = wire.AppendNumber(dst, n.total, is.total, c.scale.Size)
+		dst = f.Size(dst, k.total, is.total, c.scale)
 	}
 	if c.key.venue == market.Consolidated && (all || !slices.Equal(is.venues, was.venues)) {
-		dst = wire.AppendField(dst, n.venues, "{")
-		for i, v := range is.venues {
-			dst = wire.AppendVenueSize(dst, i == 0, c.lane.venueName(v.Venue), v.Size, c.scale.Size)
+		var at wire.Mark
+		dst, at = f.Open(dst, k.venues, false)
+		for _, v := range is.venues {
+			dst = f.VenueSize(dst, wire.KeyVenueSizes, c.lane.venueName(v.Venue), v.Size, c.scale)
 		}
-		dst = append(dst, '}')
+		dst = f.Close(dst, at, false)
 	}
 	return dst
 }
 
 func (c *quoteContent) appendOut(dst []byte, out []orderbook.VenueStatus) []byte {
-	dst = wire.AppendField(dst, "out", "[")
-	for i, o := range out {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, `{"venue":"`...)
-		dst = append(dst, c.lane.venueName(o.Venue)...)
-		dst = append(dst, '"')
-		dst = wire.AppendWord(dst, "why", o.State.String())
+	f := c.key.format
+	dst, list := f.Open(dst, wire.KeyOut, true)
+	for _, o := range out {
+		var at wire.Mark
+		dst, at = f.Element(dst, wire.KeyOuts)
+		dst = f.Word(dst, wire.KeyOutVenue, c.lane.venueName(o.Venue))
+		dst = f.Word(dst, wire.KeyOutWhy, o.State.String())
 		if o.Cause != orderbook.CauseNone {
-			dst = wire.AppendWord(dst, "cause", o.Cause.String())
+			dst = f.Word(dst, wire.KeyOutCause, o.Cause.String())
 		}
-		dst = wire.AppendMicros(dst, "since", o.Since)
-		dst = append(dst, '}')
+		dst = f.Time(dst, wire.KeyOutSince, o.Since)
+		dst = f.Close(dst, at, false)
 	}
-	return append(dst, ']')
+	return f.Close(dst, list, true)
 }
 
 func (c *quoteContent) snapshot(dst []byte) []byte {
-	s := &c.sent
-	dst = c.appendSide(dst, &bidNames, sideOf(s, true), quoteSide{}, true)
-	dst = c.appendSide(dst, &askNames, sideOf(s, false), quoteSide{}, true)
-	dst = wire.AppendWord(dst, "source", s.Source.String())
-	dst = wire.AppendWord(dst, "state", s.state.String())
+	s, f := &c.sent, c.key.format
+	dst = c.appendSide(dst, &bidKeys, sideOf(s, true), quoteSide{}, true)
+	dst = c.appendSide(dst, &askKeys, sideOf(s, false), quoteSide{}, true)
+	dst = f.Word(dst, wire.KeySource, s.Source.String())
+	dst = f.Word(dst, wire.KeyState, s.state.String())
 	if s.Locked() {
-		dst = wire.AppendBool(dst, "locked", true)
+		dst = f.Bool(dst, wire.KeyLocked, true)
 	}
 	if s.Crossed() {
-		dst = wire.AppendBool(dst, "crossed", true)
+		dst = f.Bool(dst, wire.KeyCrossed, true)
 	}
 	if len(s.out) > 0 {
 		dst = c.appendOut(dst, s.out)

@@ -10,6 +10,7 @@ import (
 
 // tickerContent shows the day so far.
 type tickerContent struct {
+	format    wire.Format
 	lane      *lane
 	scale     market.Scale
 	sent      orderbook.Ticker
@@ -112,28 +113,22 @@ func (c *tickerContent) delta(dst []byte, v *orderbook.View) ([]byte, bool) {
 
 // appendMerged tells what happened in the time that the message stands for.
 func (c *tickerContent) appendMerged(dst []byte) []byte {
-	mark := len(dst)
-	dst = wire.AppendField(dst, "merged", "{")
-	start := len(dst)
+	if !c.last.ok && c.sum.Trades == 0 {
+		return dst
+	}
+	f := c.format
+	dst, at := f.Open(dst, wire.KeyMerged, false)
 	if c.last.ok {
-		dst = c.last.append(dst, "last", c.scale.Price)
+		dst = f.Range(dst, wire.KeyMergedLast, c.last.low, c.last.high, c.scale)
 	}
 	if c.sum.Trades > 0 {
-		dst = wire.AppendNumber(dst, "volume", c.sum.Volume, c.scale.Size)
-		dst = wire.AppendUint(dst, "trades", c.sum.Trades)
+		dst = f.Size(dst, wire.KeyMergedVolume, c.sum.Volume, c.scale)
+		dst = f.Uint(dst, wire.KeyMergedTrades, c.sum.Trades)
 		if p, dec, ok := c.sum.VWAP(c.scale); ok {
-			dst = wire.AppendNumber(dst, "vwap", p, dec)
+			dst = f.OwnNumber(dst, wire.KeyMergedVWAP, p, dec)
 		}
 	}
-	if len(dst) == start {
-		return dst[:mark]
-	}
-	return append(dropComma(dst, start), '}')
-}
-
-// dropComma removes the comma that every field begins with from an object's first.
-func dropComma(dst []byte, start int) []byte {
-	return append(dst[:start], dst[start+1:]...)
+	return f.Close(dst, at, false)
 }
 
 func (c *tickerContent) snapshot(dst []byte) []byte {
@@ -155,44 +150,45 @@ func change(t *orderbook.Ticker) (market.Price, bool) {
 // fields appends what differs between two tickers, or all that is known. What is
 // no longer known, at the beginning of a day, becomes null.
 func (c *tickerContent) fields(dst []byte, is, was *orderbook.Ticker, all bool) []byte {
-	price := func(name string, p market.Price, has bool, q market.Price, had bool) {
+	f := c.format
+	price := func(key wire.Key, p market.Price, has bool, q market.Price, had bool) {
 		switch {
 		case has && (all || !had || p != q):
-			dst = wire.AppendNumber(dst, name, p, c.scale.Price)
+			dst = f.Price(dst, key, p, c.scale)
 		case !has && had && !all:
-			dst = wire.AppendNull(dst, name)
+			dst = f.Null(dst, key)
 		}
 	}
-	price("last", is.Last, is.HasLast, was.Last, was.HasLast)
+	price(wire.KeyLast, is.Last, is.HasLast, was.Last, was.HasLast)
 	switch {
 	case is.HasLast:
 		if all || !was.HasLast || is.LastSize != was.LastSize {
-			dst = wire.AppendNumber(dst, "last_size", is.LastSize, c.scale.Size)
+			dst = f.Size(dst, wire.KeyLastSize, is.LastSize, c.scale)
 		}
 		if all || !was.HasLast || is.LastVenue != was.LastVenue {
-			dst = wire.AppendWord(dst, "last_venue", c.lane.venueName(is.LastVenue))
+			dst = f.Word(dst, wire.KeyLastVenue, c.lane.venueName(is.LastVenue))
 		}
 	case was.HasLast && !all:
-		dst = wire.AppendNull(wire.AppendNull(dst, "last_size"), "last_venue")
+		dst = f.Null(f.Null(dst, wire.KeyLastSize), wire.KeyLastVenue)
 	}
-	price("open", is.Open, is.HasOpen, was.Open, was.HasOpen)
-	price("high", is.High, is.HasOpen, was.High, was.HasOpen)
-	price("low", is.Low, is.HasOpen, was.Low, was.HasOpen)
-	price("prev_close", is.PrevClose, is.HasPrevClose, was.PrevClose, was.HasPrevClose)
+	price(wire.KeyOpen, is.Open, is.HasOpen, was.Open, was.HasOpen)
+	price(wire.KeyHigh, is.High, is.HasOpen, was.High, was.HasOpen)
+	price(wire.KeyLow, is.Low, is.HasOpen, was.Low, was.HasOpen)
+	price(wire.KeyPrevClose, is.PrevClose, is.HasPrevClose, was.PrevClose, was.HasPrevClose)
 	d, has := change(is)
 	e, had := change(was)
-	price("change", d, has, e, had)
+	price(wire.KeyChange, d, has, e, had)
 	if all || is.Volume != was.Volume {
-		dst = wire.AppendNumber(dst, "volume", is.Volume, c.scale.Size)
+		dst = f.Size(dst, wire.KeyVolume, is.Volume, c.scale)
 	}
 	if all || is.Trades != was.Trades {
-		dst = wire.AppendUint(dst, "trades", is.Trades)
+		dst = f.Uint(dst, wire.KeyTrades, is.Trades)
 	}
 	if all || is.Notional != was.Notional || is.Volume != was.Volume {
 		if p, dec, ok := is.VWAP(c.scale); ok {
-			dst = wire.AppendNumber(dst, "vwap", p, dec)
+			dst = f.OwnNumber(dst, wire.KeyVWAP, p, dec)
 		} else if !all {
-			dst = wire.AppendNull(dst, "vwap")
+			dst = f.Null(dst, wire.KeyVWAP)
 		}
 	}
 	return dst

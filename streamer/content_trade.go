@@ -7,13 +7,16 @@ import (
 )
 
 // tradeContent shows prints, each one of them. They are encoded as they come and
-// wait as text.
+// wait as bytes.
 type tradeContent struct {
+	format  wire.Format
 	venue   market.VenueID
 	lane    *lane
-	pending []byte // events not sent yet, comma-separated
-	latest  int    // where the last of pending begins
-	last    []byte // the latest event that was sent
+	pending []byte          // events not sent yet
+	waits   orderbook.Trade // the last of pending
+	last    orderbook.Trade // the latest that was sent
+	has     bool            // last is one
+	scale   market.Scale    // of waits and last
 }
 
 func (c *tradeContent) concerns(u *orderbook.Update) bool {
@@ -37,72 +40,77 @@ func (c *tradeContent) note(_ *orderbook.View, u *orderbook.Update) {
 		if c.venue != market.Consolidated && t.Venue != c.venue {
 			continue
 		}
-		if len(c.pending) > 0 {
-			c.pending = append(c.pending, ',')
-		}
-		c.latest = len(c.pending)
-		c.pending = c.appendEvent(c.pending, t, u.Scale)
+		c.pending = c.appendEvent(c.pending, t)
+		c.waits = *t
 	}
 }
 
-func (c *tradeContent) appendEvent(dst []byte, t *orderbook.Trade, scale market.Scale) []byte {
-	dst = append(dst, `{"price":"`...)
-	dst = market.AppendNumber(dst, t.Price, scale.Price)
-	dst = append(dst, '"')
-	dst = wire.AppendNumber(dst, "size", t.Size, scale.Size)
-	dst = wire.AppendWord(dst, "venue", c.lane.venueName(t.Venue))
+func (c *tradeContent) appendEvent(dst []byte, t *orderbook.Trade) []byte {
+	f := c.format
+	dst, at := f.Element(dst, wire.KeyEvents)
+	dst = f.Price(dst, wire.KeyEventPrice, t.Price, c.scale)
+	dst = f.Size(dst, wire.KeyEventSize, t.Size, c.scale)
+	dst = f.Word(dst, wire.KeyEventVenue, c.lane.venueName(t.Venue))
 	if !t.ID.IsZero() {
 		var id [48]byte
-		dst = wire.AppendText(dst, "id", t.ID.Append(id[:0]))
+		dst = f.Text(dst, wire.KeyEventID, t.ID.Append(id[:0]))
 	}
-	dst = wire.AppendWord(dst, "side", t.Side.Aggressor())
+	dst = f.Word(dst, wire.KeyEventSide, t.Side.Aggressor())
 	if t.NumConditions > 0 {
-		dst = wire.AppendField(dst, "cond", "[")
-		for i, cond := range t.Conditions[:t.NumConditions] {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = append(dst, '"')
-			dst = cond.Append(dst)
-			dst = append(dst, '"')
+		dst = f.List(dst, wire.KeyEventCond)
+		for _, cond := range t.Conditions[:t.NumConditions] {
+			var word [32]byte
+			dst = f.WordElement(dst, wire.KeyEventCond, cond.Append(word[:0]))
 		}
-		dst = append(dst, ']')
+		dst = f.EndList(dst)
 	}
 	if t.Flags&market.FlagPrior != 0 {
-		dst = wire.AppendBool(dst, "prior", true)
+		dst = f.Bool(dst, wire.KeyEventPrior, true)
 	}
 	if t.Time != 0 {
-		dst = wire.AppendMicros(dst, "ts", t.Time)
+		dst = f.Time(dst, wire.KeyEventTS, t.Time)
 	}
-	return append(dst, '}')
+	return f.Close(dst, at, false)
 }
 
-// rescale has nothing to do: events are kept as text.
-func (c *tradeContent) rescale(market.Scale) bool { return true }
+// rescale converts the latest events. Those that wait stay as they are: text has
+// no scale, and what has one was sent before.
+func (c *tradeContent) rescale(to market.Scale) bool {
+	var bad error
+	for _, t := range [2]*orderbook.Trade{&c.last, &c.waits} {
+		rescale(&t.Price, c.scale.Price, to.Price, &bad)
+		rescale(&t.Size, c.scale.Size, to.Size, &bad)
+	}
+	c.scale = to
+	return bad == nil
+}
 
 func (c *tradeContent) delta(dst []byte, _ *orderbook.View) ([]byte, bool) {
 	if len(c.pending) == 0 {
 		return dst, false
 	}
-	dst = wire.AppendField(dst, "events", "[")
+	dst = c.format.List(dst, wire.KeyEvents)
 	dst = append(dst, c.pending...)
-	c.last = append(c.last[:0], c.pending[c.latest:]...)
+	c.last, c.has = c.waits, true
 	c.pending = c.pending[:0]
 	if cap(c.pending) > 1<<16 {
 		c.pending = nil
 	}
-	return append(dst, ']'), true
+	return c.format.EndList(dst), true
 }
 
 func (c *tradeContent) load(v *orderbook.View) {
-	c.pending, c.last = c.pending[:0], c.last[:0]
-	if v.TradeSeq > 0 && (c.venue == market.Consolidated || v.LastTrade.Venue == c.venue) {
-		c.last = c.appendEvent(c.last, &v.LastTrade, v.Scale)
+	c.pending, c.scale = c.pending[:0], v.Scale
+	c.waits, c.last = orderbook.Trade{}, orderbook.Trade{}
+	if c.has = v.TradeSeq > 0 && (c.venue == market.Consolidated || v.LastTrade.Venue == c.venue); c.has {
+		c.last = v.LastTrade
 	}
 }
 
 func (c *tradeContent) snapshot(dst []byte) []byte {
-	dst = wire.AppendField(dst, "events", "[")
-	dst = append(dst, c.last...)
-	return append(dst, ']')
+	dst = c.format.List(dst, wire.KeyEvents)
+	if c.has {
+		dst = c.appendEvent(dst, &c.last)
+	}
+	return c.format.EndList(dst)
 }

@@ -1,15 +1,20 @@
 package streamer
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/quotewire/quotewire/market"
+)
 
 // frame is one encoded message of a topic, shared by all its subscribers.
 // Immutable once it is in a log.
 type frame struct {
-	index     uint64 // its place in the topic's log
-	prev, seq uint64 // the positions it leads from and to
-	epoch     uint64 // of seq
-	snapshot  bool   // a complete state: it may be applied whatever came before
-	data      []byte // one JSON object
+	index     uint64       // its place in the topic's log
+	prev, seq uint64       // the positions it leads from and to
+	epoch     uint64       // of seq
+	snapshot  bool         // a complete state: it may be applied whatever came before
+	scale     market.Scale // of its numbers
+	data      []byte       // one message
 }
 
 // frameLog is a ring of a topic's latest frames. One goroutine appends, any

@@ -8,6 +8,7 @@ import (
 
 	"github.com/quotewire/quotewire/market"
 	"github.com/quotewire/quotewire/orderbook"
+	"github.com/quotewire/quotewire/streamer/wire"
 )
 
 // lane holds the replicas and topics of its instruments. Everything but mail
@@ -17,9 +18,10 @@ type lane struct {
 	instruments []*laneInstrument // by number; nil where unseen
 	topics      map[topicKey]*topic
 	schedule    schedule
-	venues      []string // names by number
-	buf         []byte   // the message being encoded
-	swept       int64    // when topics without subscribers were last looked for
+	venues      []string  // names by number
+	buf         []byte    // the message being encoded
+	mark        wire.Mark // where its content begins
+	swept       int64     // when topics without subscribers were last looked for
 
 	in   chan *updateBatch
 	free chan *updateBatch

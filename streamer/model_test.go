@@ -189,6 +189,7 @@ func specOf(g *wire.Granted) spec {
 // modelStream is a client's view of a stream.
 type modelStream struct {
 	spec
+	format   wire.Format
 	interval time.Duration
 	have     bool
 	resuming bool // no message since the resume
@@ -211,6 +212,7 @@ type modelClient struct {
 	asked   map[string]bool       // symbols whose positions the last subscribe gave
 	stalled bool
 	resync  map[uint64]bool
+	reader  wire.ProtoReader // of this session
 }
 
 func (w *world) connect() *modelClient {
@@ -222,6 +224,8 @@ func (w *world) connect() *modelClient {
 
 func (c *modelClient) open() {
 	c.s = newSession(c.w.hub, "test", "test")
+	// A position means the same in either format.
+	c.s.format, c.reader = wire.Format(c.w.sim.rand.IntN(wire.NumFormats)), wire.ProtoReader{}
 	c.streams, c.resync = make(map[uint64]*modelStream), make(map[uint64]bool)
 	c.w.hub.sessions[c.s] = struct{}{}
 }
@@ -239,7 +243,15 @@ func (c *modelClient) reconnect() {
 }
 
 func (c *modelClient) request(format string, args ...any) {
-	c.s.handle(fmt.Appendf(nil, format, args...))
+	text := fmt.Appendf(nil, format, args...)
+	if c.s.format == wire.FormatProto {
+		r, err := wire.ParseRequest(text)
+		if err != nil {
+			c.w.t.Fatal(err)
+		}
+		text = r.AppendProto(nil)
+	}
+	c.s.handle(text)
 }
 
 // drain takes what the session has to send.
@@ -261,13 +273,39 @@ func (c *modelClient) drain() {
 
 // add implements output. As a real one may, it takes time.
 func (c *modelClient) add(msg []byte) error {
-	c.take(msg)
+	if c.s.format == wire.FormatProto {
+		msg = c.asJSON(msg)
+	}
+	if msg != nil {
+		c.take(msg)
+	}
 	if w := c.w; w.depth == 0 && w.sim.rand.IntN(12) == 0 {
 		w.depth++
 		w.move(w.sim.rand.IntN(12))
 		w.depth--
 	}
 	return nil
+}
+
+// asJSON returns a message in Protocol Buffers as it would be in JSON, nil for a
+// scale.
+func (c *modelClient) asJSON(msg []byte) []byte {
+	inner, rest, err := c.reader.Cut(msg)
+	if err != nil || len(rest) > 0 {
+		c.w.t.Fatalf("not one message: %v, %x", err, msg)
+	}
+	m, err := c.reader.Parse(inner)
+	if err != nil {
+		c.w.t.Fatalf("%v in %x", err, msg)
+	}
+	if m == nil {
+		return nil
+	}
+	text, err := wire.Append(nil, m)
+	if err != nil {
+		c.w.t.Fatal(err)
+	}
+	return text
 }
 
 func (c *modelClient) fatal(msg []byte, format string, args ...any) {
@@ -319,9 +357,15 @@ func (c *modelClient) ack(m *wire.Ack) {
 			if old := c.kept[st.spec]; old != nil && m.Op == wire.OpSubscribe && c.asked[g.Symbol] {
 				interval := st.interval
 				*st = *old
+				for _, name := range []string{"bid_venues", "ask_venues"} {
+					if st.fields[name] != "" && c.s.format == wire.FormatProto {
+						st.fields[name] = sortedObject(st.fields[name])
+					}
+				}
 				st.interval, st.resuming = interval, true
 				delete(c.kept, st.spec)
 			}
+			st.format = c.s.format
 			c.streams[g.SID] = st
 		}
 	}
@@ -543,6 +587,15 @@ func (w *world) differs(st *modelStream, v *orderbook.View) error {
 	return nil
 }
 
+func sortedObject(text string) string {
+	var m map[string]string
+	if err := json.Unmarshal([]byte(text), &m); err != nil {
+		panic(err)
+	}
+	b, _ := json.Marshal(m)
+	return string(b)
+}
+
 func numText[T ~int64](n T, d market.Decimals) string { return string(market.AppendNumber(nil, n, d)) }
 func quoted(s string) string                          { return strconv.Quote(s) }
 
@@ -615,6 +668,9 @@ func (w *world) wantQuote(st *modelStream, v *orderbook.View) map[string]string 
 		var parts []string
 		for _, x := range vs {
 			parts = append(parts, quoted(w.dir.VenueName(x.Venue))+":"+quoted(numText(x.Size, v.Scale.Size)))
+		}
+		if st.format == wire.FormatProto {
+			slices.Sort(parts) // they have been in a map
 		}
 		return "{" + strings.Join(parts, ",") + "}"
 	}

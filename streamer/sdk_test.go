@@ -18,6 +18,12 @@ import (
 // TestWithTheSDK: the Go client keeps its books by what the hub sends, checks each
 // by its checksum, and ends with the hub's own.
 func TestWithTheSDK(t *testing.T) {
+	for _, f := range []wire.Format{wire.FormatJSON, wire.FormatProto} {
+		t.Run(f.String(), func(t *testing.T) { testWithTheSDK(t, f) })
+	}
+}
+
+func testWithTheSDK(t *testing.T, format wire.Format) {
 	dir := market.NewDirectory()
 	hub := streamer.NewHub(streamer.Config{Directory: dir})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -46,7 +52,7 @@ func TestWithTheSDK(t *testing.T) {
 	}
 	apply(market.KindClear, market.FlagSnapshot, 0, 0, 0)
 
-	c, err := client.Dial(ctx, strings.Replace(server.URL, "http", "ws", 1)+"/v1/stream", client.Options{})
+	c, err := client.Dial(ctx, strings.Replace(server.URL, "http", "ws", 1)+"/v1/stream", client.Options{Format: format})
 	if err != nil {
 		t.Fatal(err)
 	}

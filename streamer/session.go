@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/quotewire/quotewire/market"
 	"github.com/quotewire/quotewire/streamer/wire"
 )
 
@@ -20,22 +21,25 @@ type sub struct {
 
 	// Position. The lane sets it before the first mark, from then on it is the
 	// session writer's.
-	need    bool   // a snapshot is due
-	known   bool   // the client holds what epoch and seq say
-	placed  bool   // and what follows that is in the log from next on
-	catchUp bool   // after a snapshot or resume: frames up to the present may be several
-	wished  bool   // a snapshot has been asked for
-	epoch   uint64 // of seq
-	seq     uint64 // of the last message sent
-	next    uint64 // index of the next frame to send
-	wishAt  uint64 // head of the log when a snapshot was asked for
-	first   *frame // to be sent before anything else
+	need    bool         // a snapshot is due
+	known   bool         // the client holds what epoch and seq say
+	placed  bool         // and what follows that is in the log from next on
+	catchUp bool         // after a snapshot or resume: frames up to the present may be several
+	wished  bool         // a snapshot has been asked for
+	scaled  bool         // the client knows the scale; Protocol Buffers only
+	scale   market.Scale // of the frame sent last
+	epoch   uint64       // of seq
+	seq     uint64       // of the last message sent
+	next    uint64       // index of the next frame to send
+	wishAt  uint64       // head of the log when a snapshot was asked for
+	first   *frame       // to be sent before anything else
 }
 
 // session is one client. Its lists are under mu; subscriptions under control;
 // positions belong to the goroutine that writes.
 type session struct {
 	hub    *Hub
+	format wire.Format // set before the session begins
 	id     string
 	remote string
 
@@ -131,7 +135,7 @@ func (s *session) push(msg []byte) {
 
 // send queues a typed message.
 func (s *session) send(m wire.Message) {
-	b, err := wire.Append(nil, m)
+	b, err := s.format.Append(nil, m)
 	if err != nil {
 		s.hub.cfg.Logger.Error("encode message", "err", err)
 		return
@@ -203,8 +207,20 @@ func (s *session) take() (w waiting) {
 
 // output is where a session's messages go.
 type output interface {
-	// add appends one JSON object; it may write.
+	// add appends one message; it may write.
 	add(msg []byte) error
+}
+
+// put sends a frame. In Protocol Buffers its scale goes before it, unless the
+// client knows it.
+func (s *session) put(u *sub, f *frame, out output) error {
+	if s.format == wire.FormatProto && (!u.scaled || u.scale != f.scale) {
+		if err := out.add(wire.AppendScale(nil, u.topic.sid, f.scale)); err != nil {
+			return err
+		}
+		u.scaled, u.scale = true, f.scale
+	}
+	return out.add(f.data)
 }
 
 // collect sends what the subscription has not sent yet, straight from the
@@ -215,7 +231,7 @@ func (s *session) collect(u *sub, out output) error {
 	}
 	t := u.topic
 	if u.first != nil {
-		if err := out.add(u.first.data); err != nil {
+		if err := s.put(u, u.first, out); err != nil {
 			return err
 		}
 		u.first = nil
@@ -277,14 +293,14 @@ func (s *session) restart(u *sub, t *topic, snap *frame, out output) error {
 		if u.placed {
 			reason = gapSlow
 		}
-		if err := out.add(wire.AppendGap(nil, t.sid, u.seq+1, snap.seq, reason)); err != nil {
+		if err := out.add(s.format.Gap(nil, t.sid, u.seq+1, snap.seq, reason)); err != nil {
 			return err
 		}
 	}
 	if u.placed && snap.index > u.next {
 		s.hub.metrics.skipped.Add(float64(snap.index - u.next))
 	}
-	if err := out.add(snap.data); err != nil {
+	if err := s.put(u, snap, out); err != nil {
 		return err
 	}
 	u.next, u.seq, u.epoch = snap.index, snap.seq, snap.epoch
@@ -300,7 +316,7 @@ func (s *session) follow(u *sub, t *topic, to uint64, out output) error {
 		head := t.log.head.Load()
 		if head-u.next <= t.reach(u.catchUp) {
 			if f := t.log.get(u.next); f != nil {
-				if err := out.add(f.data); err != nil {
+				if err := s.put(u, f, out); err != nil {
 					return err
 				}
 				u.next, u.seq, u.epoch = f.index+1, f.seq, f.epoch
@@ -323,7 +339,7 @@ func (s *session) follow(u *sub, t *topic, to uint64, out output) error {
 		}
 		s.hub.metrics.skipped.Add(float64(f.index - u.next))
 		if f.prev > u.seq {
-			if err := out.add(wire.AppendGap(nil, t.sid, u.seq+1, f.prev, gapSlow)); err != nil {
+			if err := out.add(s.format.Gap(nil, t.sid, u.seq+1, f.prev, gapSlow)); err != nil {
 				return err
 			}
 		}

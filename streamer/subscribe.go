@@ -30,7 +30,7 @@ func servedNames() string {
 // handle does one request of the client and queues its reply.
 func (s *session) handle(text []byte) (bad bool) {
 	s.hub.metrics.requests.Inc()
-	req, err := wire.ParseRequest(text)
+	req, err := s.format.Parse(text)
 	if err == nil {
 		err = s.do(&req)
 	}
@@ -86,7 +86,7 @@ var unserved = []struct {
 
 // key returns what stream a request means for an instrument.
 func (s *session) key(req *wire.Request, venue market.VenueID, id market.InstrumentID) topicKey {
-	k := topicKey{instrument: id, channel: req.Channel, venue: venue, interval: s.hub.cfg.grantInterval(req.Interval)}
+	k := topicKey{format: s.format, instrument: id, channel: req.Channel, venue: venue, interval: s.hub.cfg.grantInterval(req.Interval)}
 	if req.Channel == wire.ChannelBook {
 		k.depth, k.checksum = req.Depth, req.Checksum
 		k.venues = req.Venues && venue == market.Consolidated

@@ -15,6 +15,7 @@ import (
 
 // topicKey is what makes two subscriptions the same stream.
 type topicKey struct {
+	format     wire.Format
 	instrument market.InstrumentID
 	channel    wire.Channel
 	venue      market.VenueID
@@ -123,9 +124,9 @@ func (l *lane) newContent(key topicKey) content {
 	case wire.ChannelQuote:
 		return &quoteContent{key: key, lane: l}
 	case wire.ChannelTicker:
-		return &tickerContent{lane: l, conflated: key.interval > 0}
+		return &tickerContent{format: key.format, lane: l, conflated: key.interval > 0}
 	default: // trade; requests for others were refused
-		return &tradeContent{venue: key.venue, lane: l}
+		return &tradeContent{format: key.format, venue: key.venue, lane: l}
 	}
 }
 
@@ -158,6 +159,9 @@ func (t *topic) reload(v *orderbook.View) {
 func (t *topic) rescale(v *orderbook.View, now int64) bool {
 	if t.scale == v.Scale {
 		return true
+	}
+	if t.key.format == wire.FormatProto {
+		t.flush(now) // events that wait are at the scale that was
 	}
 	finer := t.scale.Finer(v.Scale) == v.Scale
 	t.scale = v.Scale
@@ -203,14 +207,14 @@ func (t *topic) emit(v *orderbook.View, now int64) {
 	if !t.rescale(v, now) {
 		return
 	}
-	l := t.lane
+	l, f := t.lane, t.key.format
 	to := t.position(v)
 	h := wire.Head{SID: t.sid, Seq: to.seq, Prev: t.seq, N: t.n, TS: to.ts, RX: to.rx, TX: now}
 	if t.n > 1 {
 		h.Span = t.noted.rx - t.since
 	}
 	var changed bool
-	l.buf = wire.AppendDelta(l.buf[:0], &h)
+	l.buf, l.mark = f.BeginDelta(l.buf[:0], &h)
 	if l.buf, changed = t.content.delta(l.buf, v); !changed {
 		// What came to nothing is part of the next message's n, unless that is to
 		// stand for one change.
@@ -229,7 +233,7 @@ func (t *topic) flush(now int64) {
 	}
 	l, to := t.lane, t.noted
 	h := wire.Head{SID: t.sid, Seq: to.seq, Prev: t.seq, TS: to.ts, RX: to.rx, TX: now}
-	l.buf = wire.AppendTrade(l.buf[:0], &h)
+	l.buf, l.mark = t.key.format.BeginTrade(l.buf[:0], &h)
 	l.buf, _ = t.content.delta(l.buf, nil)
 	t.send(to, now)
 }
@@ -238,19 +242,16 @@ func (t *topic) flush(now int64) {
 // leads to the position.
 func (t *topic) send(to position, now int64) {
 	t.folded.Add(float64(t.n))
-	f := &frame{prev: t.seq, seq: to.seq, epoch: t.epochN, data: ended(t.lane.buf)}
+	f := &frame{prev: t.seq, seq: to.seq, epoch: t.epochN, scale: t.scale, data: t.finish()}
 	t.move(to)
 	t.n, t.sent = 0, now
 	t.append(f, now)
 }
 
-// ended returns a copy of a message with the brace that ends it, in no more
+// finish returns the message that was begun in the lane's buffer, in no more
 // memory than it needs: logs keep many of them.
-func ended(msg []byte) []byte {
-	data := make([]byte, len(msg)+1)
-	copy(data, msg)
-	data[len(msg)] = '}'
-	return data
+func (t *topic) finish() []byte {
+	return t.key.format.Finish(t.lane.buf, t.lane.mark, t.key.channel)
 }
 
 func (t *topic) append(f *frame, now int64) {
@@ -282,8 +283,8 @@ func (t *topic) jump(v *orderbook.View, now int64) {
 		return
 	}
 	l := t.lane
-	l.buf = wire.AppendGap(l.buf[:0], t.sid, from+1, t.seq, gapUpstream)
-	t.append(&frame{prev: from, seq: t.seq, epoch: t.epochN, data: slices.Clone(l.buf)}, now)
+	l.buf = t.key.format.Gap(l.buf[:0], t.sid, from+1, t.seq, gapUpstream)
+	t.append(&frame{prev: from, seq: t.seq, epoch: t.epochN, scale: t.scale, data: slices.Clone(l.buf)}, now)
 }
 
 // Why messages of a stream are missing, as a gap tells.
@@ -298,10 +299,10 @@ func (t *topic) encodeSnapshot(now int64) *frame {
 	l := t.lane
 	h := wire.Head{SID: t.sid, Channel: t.key.channel, Symbol: t.symbol, Venue: t.venue, Epoch: t.epoch,
 		Seq: t.seq, TS: t.ts, RX: t.rx, TX: now}
-	l.buf = wire.AppendSnapshot(l.buf[:0], &h)
+	l.buf, l.mark = t.key.format.BeginSnapshot(l.buf[:0], &h)
 	l.buf = t.content.snapshot(l.buf)
 	l.hub.metrics.snapshots.Inc()
-	return &frame{index: t.log.head.Load(), seq: t.seq, epoch: t.epochN, snapshot: true, data: ended(l.buf)}
+	return &frame{index: t.log.head.Load(), seq: t.seq, epoch: t.epochN, snapshot: true, scale: t.scale, data: t.finish()}
 }
 
 // refresh makes sure that snap is of the state that was sent last.
@@ -337,13 +338,15 @@ func (t *topic) attach(u *sub, from *wire.Position, now int64) {
 // itself: who resumes there learns that nothing was missed.
 func (t *topic) encodeNothing(now int64) *frame {
 	h := wire.Head{SID: t.sid, Seq: t.seq, Prev: t.seq, TS: t.ts, RX: t.rx, TX: now}
-	f := &frame{prev: t.seq, seq: t.seq, epoch: t.epochN}
+	l, f := t.lane, t.key.format
 	if t.events {
-		f.data = append(wire.AppendTrade(nil, &h), `,"events":[]}`...)
+		l.buf, l.mark = f.BeginTrade(l.buf[:0], &h)
+		l.buf = f.EndList(f.List(l.buf, wire.KeyEvents))
 	} else {
-		f.data = append(wire.AppendDelta(nil, &h), `,"n":0}`...)
+		l.buf, l.mark = f.BeginDelta(l.buf[:0], &h)
+		l.buf = f.Nothing(l.buf)
 	}
-	return f
+	return &frame{prev: t.seq, seq: t.seq, epoch: t.epochN, scale: t.scale, data: t.finish()}
 }
 
 // detach removes a subscriber.

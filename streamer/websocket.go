@@ -47,7 +47,7 @@ func (h *Hub) upgrader() *websocket.Upgrader {
 		ReadBufferSize:  256,
 		WriteBufferSize: 256,
 		WriteBufferPool: &sync.Pool{},
-		Subprotocols:    []string{wire.SubprotocolJSON},
+		Subprotocols:    []string{wire.SubprotocolJSON, wire.SubprotocolProto},
 		CheckOrigin:     h.cfg.CheckOrigin,
 	}
 }
@@ -79,6 +79,9 @@ func (h *Hub) serveStream(up *websocket.Upgrader) http.HandlerFunc {
 			return // Upgrade has answered
 		}
 		hj.conn.handed.Store(true)
+		if conn.Subprotocol() == wire.SubprotocolProto {
+			s.format = wire.FormatProto
+		}
 		c := &socket{session: s, conn: conn, net: hj.conn.Conn}
 		if n := h.cfg.SocketBuffer; n > 0 {
 			limitUnsent(c.net, n)

@@ -111,7 +111,15 @@ func header(buf []byte, opcode byte, n int) int {
 	return 0
 }
 
-// add implements output: messages are joined with newlines into one frame.
+// opcode returns the kind of data frame that carries the format.
+func opcode(f wire.Format) byte {
+	if f == wire.FormatProto {
+		return websocket.BinaryMessage
+	}
+	return websocket.TextMessage
+}
+
+// add implements output: messages are joined into one frame.
 func (c *socket) add(msg []byte) error {
 	if len(c.buf)+1+len(msg) > bufferSize {
 		if err := c.flush(); err != nil {
@@ -119,10 +127,11 @@ func (c *socket) add(msg []byte) error {
 		}
 	}
 	c.stats.messages++
+	format := c.session.format
 	if maxHeader+len(msg) > bufferSize {
 		// By itself, without a copy.
 		var h [maxHeader]byte
-		start := header(h[:], websocket.TextMessage, len(msg))
+		start := header(h[:], opcode(format), len(msg))
 		if err := c.deadline(); err != nil {
 			return err
 		}
@@ -131,7 +140,7 @@ func (c *socket) add(msg []byte) error {
 		return c.wrote(n, err)
 	}
 	if c.count > 0 {
-		c.buf = append(c.buf, '\n')
+		c.buf = append(c.buf, format.Separator()...)
 	}
 	c.buf = append(c.buf, msg...)
 	c.count++
@@ -143,7 +152,7 @@ func (c *socket) flush() error {
 	if c.count == 0 {
 		return nil
 	}
-	start := header(c.buf, websocket.TextMessage, len(c.buf)-maxHeader)
+	start := header(c.buf, opcode(c.session.format), len(c.buf)-maxHeader)
 	frame := c.buf[start:]
 	c.buf, c.count = c.buf[:maxHeader], 0
 	if err := c.deadline(); err != nil {
@@ -188,7 +197,7 @@ func (c *socket) writeControl(opcode byte, payload []byte) error {
 
 // beat sends a heartbeat and a ping, whose pong shows that the client lives.
 func (c *socket) beat() error {
-	c.session.push(wire.AppendHeartbeat(nil, c.session.hub.cfg.Now(), c.lag))
+	c.session.send(&wire.Heartbeat{TX: c.session.hub.cfg.Now() / 1000, Lag: c.lag})
 	c.lag = 0
 	if err := c.drain(); err != nil {
 		return err

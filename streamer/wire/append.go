@@ -7,10 +7,11 @@ import (
 	"github.com/quotewire/quotewire/market"
 )
 
-// The functions here are the writing side of the hot path: they append to the
-// caller's buffer and allocate nothing of their own. A message is begun with
-// [AppendSnapshot], [AppendDelta] or [AppendTrade], its fields are appended, and
-// a "}" ends it.
+// The functions here write the JSON format: they append to the caller's buffer and
+// allocate nothing of their own. A message is begun with [AppendSnapshot],
+// [AppendDelta] or [AppendTrade], its fields are appended, and a "}" ends it. A
+// field is separated from the one before it, if there is one. What is to be
+// written in either format goes through the methods of [Format].
 
 // Head is what every message of a stream begins with. Times are nanoseconds
 // here and microseconds on the wire.
@@ -93,7 +94,7 @@ func AppendMicros(dst []byte, name string, ns int64) []byte {
 }
 
 func appendName(dst []byte, name string) []byte {
-	dst = append(dst, ',', '"')
+	dst = append(comma(dst), '"')
 	dst = append(dst, name...)
 	return append(dst, '"', ':')
 }

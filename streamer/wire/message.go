@@ -200,6 +200,7 @@ type BookFields struct {
 type Out struct {
 	Venue string `json:"venue"`
 	Why   string `json:"why"`             // "stale", "halted", "resyncing", "down", "ineligible_condition"
+	Cause string `json:"cause,omitempty"` // "connected", "lost", "mute", "gap", "checksum", …
 	Since int64  `json:"since,omitempty"` // µs since the Unix epoch
 }
 

@@ -1,0 +1,72 @@
+package wire
+
+// The fields of the channels' contents, with their numbers in wirev1.
+var (
+	// Of wirev1.Quote.
+	KeyBid       = Key{"bid", 1}
+	KeyBidSize   = Key{"bid_size", 2}
+	KeyBidTotal  = Key{"bid_total", 3}
+	KeyBidVenues = Key{"bid_venues", 4}
+	KeyAsk       = Key{"ask", 5}
+	KeyAskSize   = Key{"ask_size", 6}
+	KeyAskTotal  = Key{"ask_total", 7}
+	KeyAskVenues = Key{"ask_venues", 8}
+	KeySource    = Key{"source", 9}
+	KeyState     = Key{"state", 10}
+	KeyLocked    = Key{"locked", 11}
+	KeyCrossed   = Key{"crossed", 12}
+	KeyStale     = Key{"stale", 13}
+	KeyOut       = Key{"out", 14}
+	KeyMerged    = Key{"merged", 16} // of wirev1.Ticker too
+
+	// Of wirev1.Out, and of the list that it is in.
+	KeyOuts     = Key{"", 1}
+	KeyOutVenue = Key{"venue", 1}
+	KeyOutWhy   = Key{"why", 2}
+	KeyOutCause = Key{"cause", 3}
+	KeyOutSince = Key{"since", 4}
+
+	// Of wirev1.VenueSizes and wirev1.Level: sizes by venue.
+	KeyVenueSizes  = Key{"", 1}
+	KeyLevelVenues = Key{"", 3}
+
+	// Of wirev1.Merged.
+	KeyMergedBid    = Key{"bid", 1}
+	KeyMergedAsk    = Key{"ask", 2}
+	KeyMergedLast   = Key{"last", 3}
+	KeyMergedVolume = Key{"volume", 4}
+	KeyMergedTrades = Key{"trades", 5}
+	KeyMergedVWAP   = Key{"vwap", 6}
+
+	// Of wirev1.Book.
+	KeyBids      = Key{"bids", 1}
+	KeyAsks      = Key{"asks", 2}
+	KeyCRC       = Key{"crc", 3}
+	KeyBookState = Key{"state", 4}
+
+	// Of wirev1.Trades and wirev1.TradeEvent.
+	KeyEvents     = Key{"events", 1}
+	KeyEventPrice = Key{"price", 1}
+	KeyEventSize  = Key{"size", 2}
+	KeyEventVenue = Key{"venue", 3}
+	KeyEventID    = Key{"id", 4}
+	KeyEventSide  = Key{"side", 5}
+	KeyEventCond  = Key{"cond", 6}
+	KeyEventPrior = Key{"prior", 7}
+	KeyEventTS    = Key{"ts", 8}
+	KeyEventKind  = Key{"kind", 9}
+	KeyEventOf    = Key{"of", 10}
+
+	// Of wirev1.Ticker.
+	KeyLast      = Key{"last", 1}
+	KeyLastSize  = Key{"last_size", 2}
+	KeyLastVenue = Key{"last_venue", 3}
+	KeyOpen      = Key{"open", 4}
+	KeyHigh      = Key{"high", 5}
+	KeyLow       = Key{"low", 6}
+	KeyPrevClose = Key{"prev_close", 7}
+	KeyChange    = Key{"change", 8}
+	KeyVolume    = Key{"volume", 9}
+	KeyTrades    = Key{"trades", 10}
+	KeyVWAP      = Key{"vwap", 11}
+)
