@@ -36,7 +36,7 @@ var layers = map[string][]string{
 	"feeds/sim":              {},
 	"normalizer":             {"feeds", "market"},
 	"orderbook":              {"market", "market/calendar"},
-	"bus":                    {"market", "orderbook", "bus/busv1"},
+	"bus":                    {"market", "market/calendar", "orderbook", "bus/busv1"},
 	"bus/busv1":              {},
 	"streamer":               {"market", "orderbook", "streamer/wire"},
 	"streamer/wire":          {"market", "streamer/wire/wirev1"},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/quotewire/quotewire/bus/busv1"
 	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/market/calendar"
 	"github.com/quotewire/quotewire/orderbook"
 )
 
@@ -66,7 +67,8 @@ func genUpdate(t *rapid.T) *orderbook.Update {
 	}
 	for range genN(t, 3) {
 		u.Tops = append(u.Tops, orderbook.VenueQuote{Venue: genVenue(t), Bid: genPrice(t), Ask: genPrice(t),
-			BidSize: genSize(t), AskSize: genSize(t), BidVenue: genVenue(t), AskVenue: genVenue(t)})
+			BidSize: genSize(t), AskSize: genSize(t), BidVenue: genVenue(t), AskVenue: genVenue(t),
+			BidFirmness: market.Firmness(genN(t, 2)), AskFirmness: market.Firmness(genN(t, 2))})
 	}
 	for range genN(t, 3) {
 		tr := orderbook.Trade{Venue: genVenue(t), Side: market.Side(genN(t, 2)), Flags: market.Flags(rapid.Uint16().Draw(t, "flags")),
@@ -83,6 +85,18 @@ func genUpdate(t *rapid.T) *orderbook.Update {
 	for range genN(t, 3) {
 		q.BidVenues = append(q.BidVenues, orderbook.VenueSize{Venue: genVenue(t), Size: genSize(t)})
 		q.AskVenues = append(q.AskVenues, orderbook.VenueSize{Venue: genVenue(t), Size: genSize(t)})
+	}
+	q.BidSlow, q.AskSlow, q.Thin, q.Counted, q.Inverted = genBool(t), genBool(t), genBool(t), uint16(genN(t, 9)), genTime(t)
+	for range genN(t, 3) {
+		q.Out = append(q.Out, orderbook.ExcludedVenue{Venue: genVenue(t), Side: market.Side(genN(t, 2)), Why: orderbook.Exclusion(genN(t, 9))})
+	}
+	st := &u.Status
+	*st = orderbook.Status{Trading: market.TradingStatus(genN(t, 4)), Limit: orderbook.LimitState(genN(t, 2)), Session: calendar.Kind(genN(t, 4)),
+		Since: genTime(t), LimitSince: genTime(t), SessionEnd: genTime(t), BandLow: genPrice(t), BandHigh: genPrice(t)}
+	copy(st.Reason[:], rapid.StringMatching(`[A-Z0-9]{0,8}`).Draw(t, "reason"))
+	if genBool(t) {
+		st.Imbalance = orderbook.Imbalance{Venue: genVenue(t), Side: market.Side(genN(t, 2)), Auction: byte(genN(t, 255)),
+			AuctionTime: uint16(genN(t, 2359)), Price: genPrice(t), Size: genSize(t), Paired: genSize(t), Time: genTime(t)}
 	}
 	u.Ticker = orderbook.Ticker{Last: genPrice(t), LastSize: genSize(t), LastVenue: genVenue(t), Open: genPrice(t), High: genPrice(t),
 		Low: genPrice(t), PrevClose: genPrice(t), Volume: genSize(t), Notional: orderbook.Uint128{Hi: genSeq(t), Lo: genSeq(t)},
@@ -214,6 +228,22 @@ func checkSchema(t *rapid.T, dir *market.Directory, u *orderbook.Update, m *busv
 		}
 	}
 	q, g := &u.Quote, m.Quote
+	check("quote's terms", []any{g.BidSlow, g.AskSlow, g.Thin, g.Counted, g.Inverted, len(g.Out)},
+		[]any{q.BidSlow, q.AskSlow, q.Thin, uint32(q.Counted), q.Inverted, len(q.Out)})
+	for i, x := range q.Out {
+		check("out", []any{name(g.Out[i].Venue), g.Out[i].Side, g.Out[i].Why}, []any{dir.VenueName(x.Venue), busv1.Side(x.Side), busv1.Exclusion(x.Why)})
+	}
+	if st := &u.Status; *st != (orderbook.Status{}) {
+		g := m.Status
+		check("status", []any{g.Trading, g.Limit, g.Session, string(g.Reason), g.Since, g.LimitSince, g.SessionEnd, g.BandLow, g.BandHigh},
+			[]any{busv1.Trading(st.Trading), busv1.Limit(st.Limit), busv1.Session(st.Session), st.Reason.String(), st.Since, st.LimitSince,
+				st.SessionEnd, int64(st.BandLow), int64(st.BandHigh)})
+		if w := &st.Imbalance; *w != (orderbook.Imbalance{}) {
+			g := g.Imbalance
+			check("imbalance", []any{name(g.Venue), g.Side, g.Auction, g.AuctionTime, g.Price, g.Size, g.Paired, g.Time},
+				[]any{dir.VenueName(w.Venue), busv1.Side(w.Side), uint32(w.Auction), uint32(w.AuctionTime), int64(w.Price), int64(w.Size), int64(w.Paired), w.Time})
+		}
+	}
 	check("quote", []any{g.Source, g.Bid, g.BidSize, g.BidTotal, g.Ask, g.AskSize, g.AskTotal, g.Time, g.Received},
 		[]any{busv1.QuoteSource(q.Source), int64(q.Bid), int64(q.BidSize), int64(q.BidTotal), int64(q.Ask), int64(q.AskSize), int64(q.AskTotal), q.Time, q.Received})
 	for i, v := range q.BidVenues {

@@ -3,6 +3,7 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -43,7 +44,7 @@ func newDecoder(dir *market.Directory) *decoder {
 func (d *decoder) update(data []byte, u *orderbook.Update) (updateHead, error) {
 	var h updateHead
 	*u = orderbook.Update{Levels: u.Levels[:0], Venues: u.Venues[:0], Tops: u.Tops[:0], Trades: u.Trades[:0],
-		Quote: orderbook.Quote{BidVenues: u.Quote.BidVenues[:0], AskVenues: u.Quote.AskVenues[:0]}}
+		Quote: orderbook.Quote{BidVenues: u.Quote.BidVenues[:0], AskVenues: u.Quote.AskVenues[:0], Out: u.Quote.Out[:0]}}
 	d.names = d.names[:0]
 	for f := (fields{b: data}); ; {
 		n, ok, err := f.next()
@@ -97,6 +98,8 @@ func (d *decoder) update(data []byte, u *orderbook.Update) (updateHead, error) {
 			f.sub(decodeTicker(f.bytes(), &u.Ticker))
 		case fieldVenues:
 			d.names = append(d.names, f.bytes())
+		case fieldStatus:
+			f.sub(decodeInstrumentStatus(f.bytes(), &u.Status))
 		default:
 			f.skip()
 		}
@@ -163,7 +166,11 @@ func eachVenue(u *orderbook.Update, fn func(*market.VenueID)) {
 	for i := range u.Quote.AskVenues {
 		fn(&u.Quote.AskVenues[i].Venue)
 	}
+	for i := range u.Quote.Out {
+		fn(&u.Quote.Out[i].Venue)
+	}
 	fn(&u.Ticker.LastVenue)
+	fn(&u.Status.Imbalance.Venue)
 }
 
 func decodeStatus(b []byte, s *orderbook.VenueStatus) error {
@@ -260,6 +267,10 @@ func decodeTop(b []byte, t *orderbook.VenueQuote) error {
 			t.BidVenue = f.venue()
 		case 7:
 			t.AskVenue = f.venue()
+		case 8:
+			t.BidFirmness = f.firmness()
+		case 9:
+			t.AskFirmness = f.firmness()
 		default:
 			f.skip()
 		}
@@ -335,6 +346,19 @@ func decodeQuote(b []byte, q *orderbook.Quote) error {
 			q.Time = int64(f.fixed())
 		case 11:
 			q.Received = int64(f.fixed())
+		case 12:
+			q.BidSlow = f.uint() != 0
+		case 13:
+			q.AskSlow = f.uint() != 0
+		case 14:
+			q.Thin = f.uint() != 0
+		case 15:
+			q.Counted = uint16(min(f.uint(), math.MaxUint16))
+		case 16:
+			q.Out = append(q.Out, orderbook.ExcludedVenue{})
+			f.sub(decodeExcluded(f.bytes(), &q.Out[len(q.Out)-1]))
+		case 17:
+			q.Inverted = int64(f.fixed())
 		default:
 			f.skip()
 		}
@@ -495,6 +519,11 @@ func (f *fields) side() market.Side {
 		v = 0
 	}
 	return market.Side(v)
+}
+
+// firmness takes what this version does not know for the worst.
+func (f *fields) firmness() market.Firmness {
+	return market.Firmness(min(f.uint(), uint64(market.NotFirm)))
 }
 
 func (f *fields) decimals() market.Decimals {

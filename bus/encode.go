@@ -28,6 +28,7 @@ const (
 	fieldQuote
 	fieldTicker
 	fieldVenues
+	fieldStatus
 )
 
 // encoder appends updates as busv1.Update: the same bytes that the generated
@@ -76,6 +77,8 @@ func (e *encoder) update(b []byte, symbol string, class market.Class, u *orderbo
 		b = appendInt(b, 5, int64(t.AskSize))
 		b = appendUint(b, 6, e.venue(t.BidVenue))
 		b = appendUint(b, 7, e.venue(t.AskVenue))
+		b = appendUint(b, 8, uint64(t.BidFirmness))
+		b = appendUint(b, 9, uint64(t.AskFirmness))
 		b = closeField(b, at)
 	}
 	for i := range u.Trades {
@@ -83,9 +86,13 @@ func (e *encoder) update(b []byte, symbol string, class market.Class, u *orderbo
 	}
 	b = e.quote(b, &u.Quote)
 	b = e.ticker(b, &u.Ticker)
+	imbalance := e.venue(u.Status.Imbalance.Venue) // before the list of venues, which is before it
 	for _, v := range e.table {
 		b = protowire.AppendTag(b, fieldVenues, protowire.BytesType)
 		b = protowire.AppendString(b, e.name(v))
+	}
+	if u.Status != (orderbook.Status{}) {
+		b = appendStatus(b, &u.Status, imbalance)
 	}
 	return b
 }
@@ -188,6 +195,48 @@ func (e *encoder) quote(b []byte, q *orderbook.Quote) []byte {
 	b = e.venueSizes(b, 9, q.AskVenues)
 	b = appendFixed(b, 10, uint64(q.Time))
 	b = appendFixed(b, 11, uint64(q.Received))
+	b = appendBool(b, 12, q.BidSlow)
+	b = appendBool(b, 13, q.AskSlow)
+	b = appendBool(b, 14, q.Thin)
+	b = appendUint(b, 15, uint64(q.Counted))
+	for i := range q.Out {
+		var at int
+		b, at = open(b, 16)
+		b = appendUint(b, 1, e.venue(q.Out[i].Venue))
+		b = appendUint(b, 2, uint64(q.Out[i].Side))
+		b = appendUint(b, 3, uint64(q.Out[i].Why))
+		b = closeField(b, at)
+	}
+	b = appendFixed(b, 17, uint64(q.Inverted))
+	return closeField(b, at)
+}
+
+func appendStatus(b []byte, st *orderbook.Status, imbalance uint64) []byte {
+	b, at := open(b, fieldStatus)
+	b = appendUint(b, 1, uint64(st.Trading))
+	b = appendUint(b, 2, uint64(st.Limit))
+	b = appendUint(b, 3, uint64(st.Session))
+	if st.Reason != (orderbook.Reason{}) {
+		b = appendString(b, 4, st.Reason.String())
+	}
+	b = appendFixed(b, 5, uint64(st.Since))
+	b = appendFixed(b, 6, uint64(st.LimitSince))
+	b = appendFixed(b, 7, uint64(st.SessionEnd))
+	b = appendInt(b, 8, int64(st.BandLow))
+	b = appendInt(b, 9, int64(st.BandHigh))
+	if i := &st.Imbalance; *i != (orderbook.Imbalance{}) {
+		var at int
+		b, at = open(b, 10)
+		b = appendUint(b, 1, imbalance)
+		b = appendUint(b, 2, uint64(i.Side))
+		b = appendUint(b, 3, uint64(i.Auction))
+		b = appendUint(b, 4, uint64(i.AuctionTime))
+		b = appendInt(b, 5, int64(i.Price))
+		b = appendInt(b, 6, int64(i.Size))
+		b = appendInt(b, 7, int64(i.Paired))
+		b = appendFixed(b, 8, uint64(i.Time))
+		b = closeField(b, at)
+	}
 	return closeField(b, at)
 }
 

@@ -320,7 +320,7 @@ func (s *Subscriber) blank(r *replica, state orderbook.State, cause orderbook.Ca
 		Scale: r.scale, Received: now,
 		Levels: u.Levels[:0], Venues: u.Venues[:0], Tops: u.Tops[:0], Trades: u.Trades[:0],
 		Quote: orderbook.Quote{Source: r.source, BidVenues: u.Quote.BidVenues[:0],
-			AskVenues: u.Quote.AskVenues[:0], Received: now},
+			AskVenues: u.Quote.AskVenues[:0], Out: u.Quote.Out[:0], Received: now},
 		Ticker: r.ticker,
 	}
 	for _, v := range r.venues {

@@ -203,13 +203,13 @@ func BenchmarkRequote(b *testing.B) {
 				v.shown.bids.levels = append(v.shown.bids.levels[:0], Level{p, 5})
 				v.touch(in)
 			}
-			in.requote(1, 1)
+			in.requote(1, 1, 1)
 			v := in.venues[3]
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				v.shown.bids.levels[0].Size = market.Size(5 + i&1)
 				v.touch(in)
-				in.requote(1, 1)
+				in.requote(1, 1, 1)
 			}
 		})
 	}

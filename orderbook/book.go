@@ -106,13 +106,16 @@ func (b *book) synced() bool { return b.live() && b.stats.HasBook }
 // kept reports whether changes are applied: also while it is held.
 func (b *book) kept() bool { return b.synced() || b.held }
 
+// trades reports that neither its venue nor a SIP told that it does not trade.
+func (b *book) trades() bool { return !b.halted && !b.in.halted }
+
 // usable reports whether its top may enter the consolidated quote.
-func (b *book) usable() bool { return b.live() && !b.halted }
+func (b *book) usable() bool { return b.live() && b.trades() }
 
 // told returns the state that is told of the book: a sound book of an instrument
 // that does not trade is halted.
 func (b *book) told() (State, Cause) {
-	if b.live() && b.halted {
+	if b.live() && !b.trades() {
 		return StateHalted, CauseTradingHalt
 	}
 	return b.stats.State, b.stats.Cause
@@ -269,7 +272,7 @@ func (b *book) judge(buf []byte, at int64) (verdict, []byte) {
 	bid, hasBid := bids.Best()
 	ask, hasAsk := asks.Best()
 	// In an auction orders cross on purpose until it is held.
-	if hasBid && hasAsk && bid.Price > ask.Price && !b.halted {
+	if hasBid && hasAsk && bid.Price > ask.Price && b.trades() {
 		return crossed, buf
 	}
 	if b.stuck(at) {

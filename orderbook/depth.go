@@ -24,12 +24,13 @@ type depthHead struct {
 // venues, best first, and the split of each by venue, in the order of the venues'
 // numbers, to splits. The venues' ladders are merged on the way: nothing is kept
 // that could disagree with them. A venue that sends only its top of book takes
-// part with that one level.
+// part with that one level, unless its condition withdraws it. What the quote
+// leaves out for its size or for the LULD bands is here: it stands in the books.
 func (v *View) AppendDepth(dst []DepthLevel, splits []VenueSize, side market.Side, n int) ([]DepthLevel, []VenueSize) {
 	heads := v.heads[:0]
 	for _, w := range v.Venues {
 		// A SIP's national best repeats what venues show; it is no venue's depth.
-		if !w.usable() || w.Top.BidVenue != 0 || w.Top.AskVenue != 0 {
+		if !w.usable() || w.Top.BidVenue != 0 || w.Top.AskVenue != 0 || w.firmness(side) == market.NotFirm {
 			continue
 		}
 		h := depthHead{venue: w.Venue}

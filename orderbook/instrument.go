@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/market/calendar"
 )
 
 // instrument is everything a shard knows of one instrument.
@@ -22,6 +23,25 @@ type instrument struct {
 	// Quoted by a venue of its own, not only by a SIP: from then on the
 	// consolidated quote is ours, and the SIP's is seen under its own venue.
 	ownQuotes bool
+	counted   int             // venues that take part in the quote, on either side
+	market    MarketState     // of the quote as last told
+	out       []ExcludedVenue // memory of listOut
+	tally     *quoteTally     // nil before its first own quote
+
+	rules     QuoteRules
+	settleAt  int64       // clock from which on a venue may have settled
+	filters   bool        // sizes or bands keep something out
+	lot       market.Size // round lot at the scale; 1 or less: none
+	minSize   market.Size // QuoteRules.MinSize at the scale
+	isStock   bool        // has round lots
+	lotKnown  bool        // they go by a price, not by default
+	lotShares int64       // round lot in shares
+	lotUntil  int64       // when it is assigned anew
+
+	halted   bool          // a SIP told that it does not trade, at any venue
+	haltedBy market.FeedID // who told it
+	calendar *calendar.Calendar
+	hours    calendar.Session // that the last event was in
 
 	location     *time.Location // where its trading day begins and ends
 	sessionStart int64          // ns since the Unix epoch
@@ -40,8 +60,9 @@ type venue struct {
 	told     bool        // content was told that a clear must take back
 	toldBook bool        // in levels, not as a top
 	touched  bool        // its top may have changed since the last requote
-	bid      Level       // top as counted in the quote; size 0: not counted
-	ask      Level
+	bid      top         // as the quote takes it
+	ask      top
+	tally    *venueTally // nil before the instrument has one
 
 	lastTrade uint64       // venue's number of the last print taken, from any feed
 	missing   []printRange // below lastTrade, which another line may still bring

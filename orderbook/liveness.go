@@ -10,8 +10,9 @@ import (
 
 // feedState is what a shard knows of one feed.
 type feedState struct {
-	books []*book // by instrument, then venue
-	down  bool    // it was lost and did not come up since
+	books []*book       // by instrument, then venue
+	halts []*instrument // whose status at all venues it told
+	down  bool          // it was lost and did not come up since
 	stale bool
 }
 
@@ -65,6 +66,9 @@ func (s *Shard) applyFeed(f *feedState, e *market.Event) {
 				s.gap(b, e)
 			}
 		})
+	}
+	if e.Kind == market.KindUp || e.Kind == market.KindDown {
+		s.forgetHalts(f, e)
 	}
 }
 

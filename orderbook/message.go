@@ -196,8 +196,9 @@ func (s *Shard) top(b *book, e *market.Event) {
 	if nbbo {
 		t.BidVenue, t.AskVenue = e.BidVenue, e.AskVenue
 	}
+	t.BidFirmness, t.AskFirmness = e.Firmness()
 	t.normalize(nbbo)
-	if t.BidSize > 0 && t.AskSize > 0 && t.Bid > t.Ask && !nbbo && !b.halted {
+	if t.BidSize > 0 && t.AskSize > 0 && t.Bid > t.Ask && !nbbo && b.trades() {
 		b.stats.Crossed++
 		s.distrust(b, CauseCrossed, e.Received)
 		return
@@ -214,12 +215,12 @@ func (s *Shard) top(b *book, e *market.Event) {
 // side of a national best names a venue, the SIP itself where it names none.
 func (t *VenueQuote) normalize(nbbo bool) {
 	if t.BidSize == 0 {
-		t.Bid, t.BidVenue = 0, 0
+		t.Bid, t.BidVenue, t.BidFirmness = 0, 0, 0
 	} else if nbbo && t.BidVenue == 0 {
 		t.BidVenue = t.Venue
 	}
 	if t.AskSize == 0 {
-		t.Ask, t.AskVenue = 0, 0
+		t.Ask, t.AskVenue, t.AskFirmness = 0, 0, 0
 	} else if nbbo && t.AskVenue == 0 {
 		t.AskVenue = t.Venue
 	}
@@ -228,8 +229,13 @@ func (t *VenueQuote) normalize(nbbo bool) {
 // status takes an instrument's trading status at a venue. Its book is kept and
 // told as before; it only takes no part in the quote unless it trades.
 func (s *Shard) status(b *book, e *market.Event) {
-	b.halted = e.Status != market.StatusTrading && e.Status != market.StatusUnknown
+	b.halted = !executable(e.Status)
 	if b.venue.shown == b {
 		b.in.tellState(b.venue, e.Received)
 	}
+}
+
+// executable reports whether quotes under a status can be traded against.
+func executable(s market.TradingStatus) bool {
+	return s == market.StatusTrading || s == market.StatusUnknown
 }

@@ -52,16 +52,19 @@ func (r *rig) Update(u *Update) {
 	before := *v
 	before.Quote.BidVenues = append([]VenueSize(nil), v.Quote.BidVenues...)
 	before.Quote.AskVenues = append([]VenueSize(nil), v.Quote.AskVenues...)
+	before.Quote.Out = append([]ExcludedVenue(nil), v.Quote.Out...)
 	if u.Epoch != 7 || u.Seq != before.Seq+1 {
 		r.check(fmt.Errorf("update %x/%d after %d", u.Epoch, u.Seq, before.Seq))
 	}
 	r.check(v.Apply(u))
 	r.check(checkBits(&before, u))
 	// What the view takes over by its bits must be all that changed.
-	if !sameQuote(&v.Quote, &u.Quote) || v.Ticker != u.Ticker {
-		r.check(fmt.Errorf("seq %d: quote or ticker changed and was not told: %+v, %+v", u.Seq, v.Quote, u.Quote))
+	if !sameQuote(&v.Quote, &u.Quote) || v.Ticker != u.Ticker || v.Status != u.Status {
+		r.check(fmt.Errorf("seq %d: quote, ticker or status changed and was not told: %+v, %+v", u.Seq, v, u))
 	}
-	r.check(checkQuote(v))
+	if in := r.shard.instruments[u.Instrument]; !in.filters && in.rules.Settle == 0 {
+		r.check(checkQuote(v))
+	}
 	if r.onUpdate != nil {
 		r.onUpdate(u)
 	}
@@ -94,6 +97,13 @@ func checkBits(before *View, u *Update) error {
 	if wasTicker != u.Ticker && u.Changed&ChangedTicker == 0 {
 		return fmt.Errorf("seq %d: Changed = %b, ticker was %+v, is %+v", u.Seq, u.Changed, wasTicker, u.Ticker)
 	}
+	if before.Seq > 0 {
+		wasStatus := before.Status
+		wasStatus.rescale(before.Scale, u.Scale)
+		if differs := wasStatus != u.Status; differs != (u.Changed&ChangedStatus != 0) {
+			return fmt.Errorf("seq %d: Changed = %b, status was %+v, is %+v", u.Seq, u.Changed, wasStatus, u.Status)
+		}
+	}
 	if u.TradeSeq != before.TradeSeq+uint64(len(u.Trades)) {
 		return fmt.Errorf("seq %d: trade seq %d after %d with %d trades", u.Seq, u.TradeSeq, before.TradeSeq, len(u.Trades))
 	}
@@ -106,7 +116,8 @@ func sameQuote(a, b *Quote) bool {
 	x.Time, x.Received, y.Time, y.Received = 0, 0, 0, 0
 	x.BidVenues, y.BidVenues = nil, nil
 	x.AskVenues, y.AskVenues = nil, nil
-	return reflect.DeepEqual(x, y) && sameVenues(a.BidVenues, b.BidVenues) && sameVenues(a.AskVenues, b.AskVenues)
+	x.Out, y.Out = nil, nil
+	return sameOut(a.Out, b.Out) && reflect.DeepEqual(x, y) && sameVenues(a.BidVenues, b.BidVenues) && sameVenues(a.AskVenues, b.AskVenues)
 }
 
 func sameVenues(a, b []VenueSize) bool {
@@ -134,6 +145,12 @@ func checkQuote(v *View) error {
 			continue
 		}
 		bid, ask := w.Best()
+		if w.firmness(market.SideBid) == market.NotFirm {
+			bid = Level{}
+		}
+		if w.firmness(market.SideAsk) == market.NotFirm {
+			ask = Level{}
+		}
 		if bid.Size > 0 && (want.BidSize == 0 || bid.Price > want.Bid) {
 			want.Bid, want.BidSize = bid.Price, bid.Size
 		} else if bid.Size > want.BidSize && bid.Price == want.Bid {

@@ -54,6 +54,7 @@ func (in *instrument) rebase(to market.Scale) bool {
 		v.ask.rescale(from, to)
 	}
 	u.rescale(from, to)
+	in.measure()
 	u.Changed |= ChangedScale
 	return true
 }
@@ -76,7 +77,7 @@ func (u *Update) fits(from, to market.Scale) bool {
 			return false
 		}
 	}
-	return u.Quote.fits(from, to) && u.Ticker.fits(from, to)
+	return u.Quote.fits(from, to) && u.Ticker.fits(from, to) && u.Status.fits(from, to)
 }
 
 // rescale converts all its numbers to a finer scale that they fit.
@@ -93,6 +94,7 @@ func (u *Update) rescale(from, to market.Scale) {
 	}
 	u.Quote.rescale(from, to)
 	u.Ticker.rescale(from, to)
+	u.Status.rescale(from, to)
 	u.Scale = to
 }
 

@@ -55,12 +55,13 @@ type script struct {
 	*rig
 	now     int64    // receive time of the next message
 	resyncs []string // asked for and not yet expected
+	rules   map[string]QuoteRules
 	step    map[market.InstrumentID][]*Update
 }
 
 func newScript(t *testing.T) *script {
-	s := &script{now: time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC).UnixNano()}
-	s.rig = newRig(t, Config{Resync: func(feed market.FeedID, id market.InstrumentID, c Cause) {
+	s := &script{now: time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC).UnixNano(), rules: map[string]QuoteRules{}}
+	s.rig = newRig(t, Config{Rules: func(in market.Instrument) QuoteRules { return s.rules[in.Symbol] }, Resync: func(feed market.FeedID, id market.InstrumentID, c Cause) {
 		s.resyncs = append(s.resyncs, s.dir.FeedName(feed)+" "+s.dir.Symbol(id)+" "+c.String())
 	}})
 	s.onUpdate = func(u *Update) {
@@ -104,6 +105,8 @@ func (s *script) line(w []string) (err error) {
 		s.now = at.UnixNano()
 	case "expect":
 		return s.expect(w[1:])
+	case "rules":
+		s.rules[w[1]] = quoteRules(w[2:])
 	default:
 		last := true
 		if w[0] == "part" {
@@ -261,6 +264,7 @@ func (s *script) say(w []string, last bool) error {
 		if kind == "nbbo" {
 			e.Flags |= market.FlagNBBO
 		}
+		setConditions(e, options["cond"])
 	case "trade":
 		for _, x := range words {
 			e := add(market.KindTrade)
@@ -279,14 +283,32 @@ func (s *script) say(w []string, last bool) error {
 				}
 				e.Time -= int64(ago)
 			}
-			for i, c := range strings.Split(options["cond"], ",") {
-				if n, err := strconv.Atoi(c); err == nil {
-					e.Conditions[i], e.NumConditions = market.Condition(n), uint8(i+1)
-				}
-			}
+			setConditions(e, options["cond"])
 		}
-	case "status":
+	case "luld":
+		e := add(market.KindLULD)
+		var bands [2]market.Event
+		setLevel(&bands[0], words[0]+"x0")
+		setLevel(&bands[1], words[1]+"x0")
+		e.PriceDecimals = max(bands[0].PriceDecimals, bands[1].PriceDecimals)
+		e.Low, _ = market.Rescale(bands[0].Price, bands[0].PriceDecimals, e.PriceDecimals)
+		e.High, _ = market.Rescale(bands[1].Price, bands[1].PriceDecimals, e.PriceDecimals)
+	case "imbalance":
+		e := add(market.KindImbalance)
+		if e.Side = market.SideBid; words[0] == "ask" {
+			e.Side = market.SideAsk
+		}
+		setLevel(e, words[1])
+		e.AskSize = market.Size(number("paired"))
+		if a := options["auction"]; a != "" {
+			e.Auction = a[0]
+		}
+	case "status", "halt":
 		e := add(market.KindStatus)
+		if kind == "halt" {
+			e.Flags |= market.FlagNBBO
+			e.ID, _ = market.MakeTradeID(options["reason"])
+		}
 		for st := market.StatusUnknown; st <= market.StatusRestricted; st++ {
 			if st.String() == words[0] {
 				e.Status = st
@@ -329,6 +351,12 @@ func (s *script) expect(w []string) error {
 	switch what {
 	case "bbo":
 		return same(s.bbo(&v.Quote, v.Scale), want)
+	case "quote":
+		return s.expectQuote(v, w[2:])
+	case "out":
+		return same(s.out(&v.Quote), want)
+	case "status":
+		return s.expectStatus(v, w[2:])
 	case "state":
 		return same(s.state(v, s.venue(w[2])), strings.Join(w[3:], " "))
 	case "levels":

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/market/calendar"
 )
 
 // Sink takes the updates of a shard, in the shard's goroutine.
@@ -38,6 +39,9 @@ type Config struct {
 	// books of a venue may be late before another takes its place; default
 	// 100 ms.
 	LineLag time.Duration
+	// Rules returns what an instrument's consolidated quote goes by; nil asks for
+	// nothing. It is called once an instrument.
+	Rules func(market.Instrument) QuoteRules
 	// Location returns where an instrument's trading day ends at midnight;
 	// default UTC for crypto and forex, else New York.
 	Location func(market.Class) *time.Location
@@ -52,6 +56,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Resync == nil {
 		c.Resync = func(market.FeedID, market.InstrumentID, Cause) {}
+	}
+	if c.Rules == nil {
+		c.Rules = func(market.Instrument) QuoteRules { return QuoteRules{} }
 	}
 	if c.Location == nil {
 		newYork, err := time.LoadLocation("America/New_York")
@@ -76,6 +83,7 @@ type Shard struct {
 	feeds       []*feedState  // by number
 	buf         []byte        // checksum text
 	askAt       int64         // receive time from which on an unanswered resync may be due
+	clock       int64         // largest receive time seen
 }
 
 // NewShard returns a shard without instruments.
@@ -100,6 +108,7 @@ func (s *Shard) Apply(events []market.Event) {
 }
 
 func (s *Shard) apply(e *market.Event) {
+	s.clock = max(s.clock, e.Received)
 	f := s.feed(e.Feed)
 	if f.stale {
 		s.unstale(f, e)
@@ -136,7 +145,15 @@ func (s *Shard) apply(e *market.Event) {
 	case market.KindCorrection, market.KindCancel:
 		s.book(f, in, e).stats.Corrections++
 	case market.KindStatus:
-		s.status(s.book(f, in, e), e)
+		if e.Flags&market.FlagNBBO != 0 {
+			s.halt(f, in, e)
+		} else {
+			s.status(s.book(f, in, e), e)
+		}
+	case market.KindLULD:
+		in.bands(e)
+	case market.KindImbalance:
+		in.imbalance(e)
 	case market.KindInstrument:
 		if validDecimals(e) {
 			b := s.book(f, in, e)
@@ -174,12 +191,14 @@ func (s *Shard) applyInstrument(f *feedState, in *instrument, e *market.Event) {
 // emit hands the instrument's update to the sinks if there is one.
 func (s *Shard) emit(in *instrument, e *market.Event) {
 	u := &in.upd
+	s.keepTime(in)
 	if in.touched {
 		in.touched = false
-		if in.requote(e.Time, e.Received) {
+		if in.requote(e.Time, e.Received, s.clock) {
 			u.Changed |= ChangedQuote
 		}
 	}
+	in.limit(s.clock)
 	if len(u.Levels) > 0 {
 		u.Changed |= ChangedLevels
 	}
@@ -220,7 +239,11 @@ func (s *Shard) instrument(id market.InstrumentID) *instrument {
 	for int(id) >= len(s.instruments) {
 		s.instruments = append(s.instruments, nil)
 	}
-	in := &instrument{location: s.cfg.Location(s.cfg.Directory.InstrumentByID(id).Class)}
+	known := s.cfg.Directory.InstrumentByID(id)
+	in := &instrument{location: s.cfg.Location(known.Class), calendar: calendar.For(known.Class), settleAt: math.MaxInt64}
+	in.isStock = known.Class == market.ClassStock
+	in.rules = s.cfg.Rules(known)
+	in.measure()
 	in.upd.Instrument, in.upd.Epoch = id, s.cfg.Epoch
 	s.instruments[id] = in
 	return in

@@ -104,8 +104,9 @@ func (s QuoteSource) String() string {
 	return "unknown"
 }
 
-// Quote is a best bid and offer. A side whose size is 0 is absent. Its numbers
-// are at the Scale of the Update or View that holds it.
+// Quote is a best bid and offer: of a SIP, or over the venues that take part. A
+// side whose size is 0 is absent. Its numbers are at the Scale of the Update or
+// View that holds it.
 type Quote struct {
 	Source   QuoteSource
 	Bid, Ask market.Price
@@ -116,15 +117,18 @@ type Quote struct {
 	// BidVenues and AskVenues are the venues at the best price, by size, larger
 	// first, then in the order of their numbers.
 	BidVenues, AskVenues []VenueSize
-	Time                 int64 // event time of the message that made it, ns since the Unix epoch; 0 unknown
-	Received             int64 // receive time of that message, ns since the Unix epoch
+	// BidSlow and AskSlow say that no venue at the best price quotes it
+	// automatically, so that under Reg NMS it is not protected.
+	BidSlow, AskSlow bool
+	Thin             bool   // fewer venues take part than QuoteRules.MinVenues
+	Counted          uint16 // venues that take part, on either side; 0 where the quote is not our own
+	// Out are the sides of live venues that are left out, in the order of the
+	// venues' numbers. Venues that are not live are told in Update.Venues.
+	Out      []ExcludedVenue
+	Inverted int64 // receive time since which it is locked or crossed, ns since the Unix epoch; 0 neither
+	Time     int64 // event time of the message that made it, ns since the Unix epoch; 0 unknown
+	Received int64 // receive time of that message, ns since the Unix epoch
 }
-
-// Locked reports whether both sides are present at one price.
-func (q *Quote) Locked() bool { return q.BidSize > 0 && q.AskSize > 0 && q.Bid == q.Ask }
-
-// Crossed reports whether both sides are present and the bid is above the ask.
-func (q *Quote) Crossed() bool { return q.BidSize > 0 && q.AskSize > 0 && q.Bid > q.Ask }
 
 // VenueQuote is the top of book that a venue reported as such, where it has no
 // book of levels: one that follows levels replaces them. A side with size 0 is
@@ -136,6 +140,9 @@ type VenueQuote struct {
 	BidSize, AskSize market.Size
 	BidVenue         market.VenueID // NBBO only
 	AskVenue         market.VenueID // NBBO only
+	// BidFirmness and AskFirmness are what its conditions make it worth. A side
+	// that is not firm is shown as the venue's and takes no part in the quote.
+	BidFirmness, AskFirmness market.Firmness
 }
 
 // Trade is one print at the scale of its Update.
@@ -186,6 +193,7 @@ const (
 	ChangedTrades                       // Trades has entries
 	ChangedScale                        // Scale is finer than before
 	ChangedSnapshot                     // a complete image: the View discards what it had
+	ChangedStatus                       // Status differs
 )
 
 // Update is all that one venue message changed for one instrument. Its slices
@@ -206,12 +214,13 @@ type Update struct {
 	Trades     []Trade
 	Quote      Quote  // the consolidated quote, always whole
 	Ticker     Ticker // always whole
+	Status     Status // always whole
 }
 
 // CopyTo copies u into dst, reusing the memory of dst's slices.
 func (u *Update) CopyTo(dst *Update) {
 	levels, venues, tops, trades := dst.Levels, dst.Venues, dst.Tops, dst.Trades
-	bids, asks := dst.Quote.BidVenues, dst.Quote.AskVenues
+	bids, asks, out := dst.Quote.BidVenues, dst.Quote.AskVenues, dst.Quote.Out
 	*dst = *u
 	dst.Levels = append(levels[:0], u.Levels...)
 	dst.Venues = append(venues[:0], u.Venues...)
@@ -219,4 +228,5 @@ func (u *Update) CopyTo(dst *Update) {
 	dst.Trades = append(trades[:0], u.Trades...)
 	dst.Quote.BidVenues = append(bids[:0], u.Quote.BidVenues...)
 	dst.Quote.AskVenues = append(asks[:0], u.Quote.AskVenues...)
+	dst.Quote.Out = append(out[:0], u.Quote.Out...)
 }

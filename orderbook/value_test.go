@@ -24,8 +24,6 @@ func TestValues(t *testing.T) {
 		event(market.KindValue, market.ValueFair, 999999, at+3),
 		event(market.KindCorrection, 0, 999999, at+4),
 		event(market.KindCancel, 0, 999999, at+5),
-		event(market.KindLULD, 0, 999999, at+6),
-		event(market.KindImbalance, 0, 999999, at+7),
 	})
 	if r.err != nil {
 		t.Fatal(r.err)

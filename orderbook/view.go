@@ -33,6 +33,7 @@ type View struct {
 	Received   int64
 	Quote      Quote
 	Ticker     Ticker
+	Status     Status
 	Venues     []*VenueView // by number
 
 	LastTrade Trade // valid if TradeSeq > 0
@@ -83,7 +84,7 @@ func (v *View) Apply(u *Update) error {
 		// The first update of an epoch is complete too: there was nothing before.
 		*v = View{
 			Venues: v.Venues[:0], heads: v.heads,
-			Quote: Quote{BidVenues: v.Quote.BidVenues, AskVenues: v.Quote.AskVenues},
+			Quote: Quote{BidVenues: v.Quote.BidVenues, AskVenues: v.Quote.AskVenues, Out: v.Quote.Out},
 		}
 	case u.Epoch != v.Epoch || u.Seq != v.Seq+1:
 		return &GapError{u.Instrument, v.Epoch, v.Seq, u.Epoch, u.Seq}
@@ -106,13 +107,17 @@ func (v *View) Apply(u *Update) error {
 	}
 	v.applyLevels(u.Levels)
 	if whole || u.Changed&(ChangedQuote|ChangedScale) != 0 {
-		bids, asks := v.Quote.BidVenues, v.Quote.AskVenues
+		bids, asks, out := v.Quote.BidVenues, v.Quote.AskVenues, v.Quote.Out
 		v.Quote = u.Quote
+		v.Quote.Out = append(out[:0], u.Quote.Out...)
 		v.Quote.BidVenues = append(bids[:0], u.Quote.BidVenues...)
 		v.Quote.AskVenues = append(asks[:0], u.Quote.AskVenues...)
 	}
 	if whole || u.Changed&(ChangedTicker|ChangedScale) != 0 {
 		v.Ticker = u.Ticker
+	}
+	if whole || u.Changed&(ChangedStatus|ChangedScale) != 0 {
+		v.Status = u.Status
 	}
 	if n := len(u.Trades); n > 0 {
 		v.LastTrade = u.Trades[n-1]
@@ -169,14 +174,15 @@ func (v *View) applyLevels(changes []LevelChange) {
 // Snapshot makes dst a complete image of the view, reusing its memory. It holds
 // the last trade, if there was one, as its only trade.
 func (v *View) Snapshot(dst *Update) {
-	bids, asks := dst.Quote.BidVenues[:0], dst.Quote.AskVenues[:0]
+	bids, asks, out := dst.Quote.BidVenues[:0], dst.Quote.AskVenues[:0], dst.Quote.Out[:0]
 	*dst = Update{
 		Instrument: v.Instrument, Epoch: v.Epoch, Seq: v.Seq, TradeSeq: v.TradeSeq,
-		Changed: ChangedSnapshot | ChangedLevels | ChangedVenues | ChangedTops | ChangedQuote | ChangedTicker | ChangedScale,
+		Changed: ChangedSnapshot | ChangedLevels | ChangedVenues | ChangedTops | ChangedQuote | ChangedTicker | ChangedScale | ChangedStatus,
 		Scale:   v.Scale, Time: v.Time, Received: v.Received,
 		Levels: dst.Levels[:0], Venues: dst.Venues[:0], Tops: dst.Tops[:0], Trades: dst.Trades[:0],
-		Quote: v.Quote, Ticker: v.Ticker,
+		Quote: v.Quote, Ticker: v.Ticker, Status: v.Status,
 	}
+	dst.Quote.Out = append(out, v.Quote.Out...)
 	dst.Quote.BidVenues = append(bids, v.Quote.BidVenues...)
 	dst.Quote.AskVenues = append(asks, v.Quote.AskVenues...)
 	for _, w := range v.Venues {
@@ -200,6 +206,17 @@ func (v *View) Snapshot(dst *Update) {
 
 // usable reports whether the venue takes part in the consolidated view.
 func (w *VenueView) usable() bool { return w.State == StateLive }
+
+// firmness returns what the venue's top on a side is worth.
+func (w *VenueView) firmness(side market.Side) market.Firmness {
+	switch {
+	case w.HasBook:
+		return market.Firm
+	case side == market.SideBid:
+		return w.Top.BidFirmness
+	}
+	return w.Top.AskFirmness
+}
 
 // Best returns the venue's best bid and ask; a side with size 0 is absent. It is
 // empty where the venue is not live.

@@ -337,6 +337,7 @@ const (
 	Changed_CHANGED_TRADES   Changed = 32
 	Changed_CHANGED_SCALE    Changed = 64  // the scale is finer than before: convert what you hold
 	Changed_CHANGED_SNAPSHOT Changed = 128 // a complete image: discard what you hold
+	Changed_CHANGED_STATUS   Changed = 256
 )
 
 // Enum value maps for Changed.
@@ -351,6 +352,7 @@ var (
 		32:  "CHANGED_TRADES",
 		64:  "CHANGED_SCALE",
 		128: "CHANGED_SNAPSHOT",
+		256: "CHANGED_STATUS",
 	}
 	Changed_value = map[string]int32{
 		"CHANGED_NONE":     0,
@@ -362,6 +364,7 @@ var (
 		"CHANGED_TRADES":   32,
 		"CHANGED_SCALE":    64,
 		"CHANGED_SNAPSHOT": 128,
+		"CHANGED_STATUS":   256,
 	}
 )
 
@@ -390,6 +393,290 @@ func (x Changed) Number() protoreflect.EnumNumber {
 // Deprecated: Use Changed.Descriptor instead.
 func (Changed) EnumDescriptor() ([]byte, []int) {
 	return file_bus_busv1_update_proto_rawDescGZIP(), []int{5}
+}
+
+// Firmness is what one side of a quote is worth.
+type Firmness int32
+
+const (
+	Firmness_FIRMNESS_FIRM Firmness = 0
+	Firmness_FIRMNESS_SLOW Firmness = 1 // counts and is not protected
+	Firmness_FIRMNESS_NOT  Firmness = 2 // takes no part in the quote
+)
+
+// Enum value maps for Firmness.
+var (
+	Firmness_name = map[int32]string{
+		0: "FIRMNESS_FIRM",
+		1: "FIRMNESS_SLOW",
+		2: "FIRMNESS_NOT",
+	}
+	Firmness_value = map[string]int32{
+		"FIRMNESS_FIRM": 0,
+		"FIRMNESS_SLOW": 1,
+		"FIRMNESS_NOT":  2,
+	}
+)
+
+func (x Firmness) Enum() *Firmness {
+	p := new(Firmness)
+	*p = x
+	return p
+}
+
+func (x Firmness) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Firmness) Descriptor() protoreflect.EnumDescriptor {
+	return file_bus_busv1_update_proto_enumTypes[6].Descriptor()
+}
+
+func (Firmness) Type() protoreflect.EnumType {
+	return &file_bus_busv1_update_proto_enumTypes[6]
+}
+
+func (x Firmness) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Firmness.Descriptor instead.
+func (Firmness) EnumDescriptor() ([]byte, []int) {
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{6}
+}
+
+// Exclusion is why a side of a venue takes no part in the quote. The first four
+// are states.
+type Exclusion int32
+
+const (
+	Exclusion_EXCLUSION_NONE      Exclusion = 0
+	Exclusion_EXCLUSION_RESYNCING Exclusion = 1
+	Exclusion_EXCLUSION_STALE     Exclusion = 2
+	Exclusion_EXCLUSION_DOWN      Exclusion = 3
+	Exclusion_EXCLUSION_HALTED    Exclusion = 4
+	Exclusion_EXCLUSION_CONDITION Exclusion = 5 // its quote's condition
+	Exclusion_EXCLUSION_ROUND_LOT Exclusion = 6 // less than a round lot of a US stock
+	Exclusion_EXCLUSION_SIZE      Exclusion = 7 // less than the least size that is configured
+	Exclusion_EXCLUSION_BANDS     Exclusion = 8 // outside the LULD bands
+	Exclusion_EXCLUSION_SETTLING  Exclusion = 9 // not live for long enough yet
+)
+
+// Enum value maps for Exclusion.
+var (
+	Exclusion_name = map[int32]string{
+		0: "EXCLUSION_NONE",
+		1: "EXCLUSION_RESYNCING",
+		2: "EXCLUSION_STALE",
+		3: "EXCLUSION_DOWN",
+		4: "EXCLUSION_HALTED",
+		5: "EXCLUSION_CONDITION",
+		6: "EXCLUSION_ROUND_LOT",
+		7: "EXCLUSION_SIZE",
+		8: "EXCLUSION_BANDS",
+		9: "EXCLUSION_SETTLING",
+	}
+	Exclusion_value = map[string]int32{
+		"EXCLUSION_NONE":      0,
+		"EXCLUSION_RESYNCING": 1,
+		"EXCLUSION_STALE":     2,
+		"EXCLUSION_DOWN":      3,
+		"EXCLUSION_HALTED":    4,
+		"EXCLUSION_CONDITION": 5,
+		"EXCLUSION_ROUND_LOT": 6,
+		"EXCLUSION_SIZE":      7,
+		"EXCLUSION_BANDS":     8,
+		"EXCLUSION_SETTLING":  9,
+	}
+)
+
+func (x Exclusion) Enum() *Exclusion {
+	p := new(Exclusion)
+	*p = x
+	return p
+}
+
+func (x Exclusion) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Exclusion) Descriptor() protoreflect.EnumDescriptor {
+	return file_bus_busv1_update_proto_enumTypes[7].Descriptor()
+}
+
+func (Exclusion) Type() protoreflect.EnumType {
+	return &file_bus_busv1_update_proto_enumTypes[7]
+}
+
+func (x Exclusion) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Exclusion.Descriptor instead.
+func (Exclusion) EnumDescriptor() ([]byte, []int) {
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{7}
+}
+
+// Trading is whether an instrument trades, as a SIP tells of all venues.
+type Trading int32
+
+const (
+	Trading_TRADING_UNKNOWN    Trading = 0
+	Trading_TRADING_OPEN       Trading = 1
+	Trading_TRADING_HALTED     Trading = 2
+	Trading_TRADING_CLOSED     Trading = 3
+	Trading_TRADING_RESTRICTED Trading = 4 // quotes are not executable
+)
+
+// Enum value maps for Trading.
+var (
+	Trading_name = map[int32]string{
+		0: "TRADING_UNKNOWN",
+		1: "TRADING_OPEN",
+		2: "TRADING_HALTED",
+		3: "TRADING_CLOSED",
+		4: "TRADING_RESTRICTED",
+	}
+	Trading_value = map[string]int32{
+		"TRADING_UNKNOWN":    0,
+		"TRADING_OPEN":       1,
+		"TRADING_HALTED":     2,
+		"TRADING_CLOSED":     3,
+		"TRADING_RESTRICTED": 4,
+	}
+)
+
+func (x Trading) Enum() *Trading {
+	p := new(Trading)
+	*p = x
+	return p
+}
+
+func (x Trading) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Trading) Descriptor() protoreflect.EnumDescriptor {
+	return file_bus_busv1_update_proto_enumTypes[8].Descriptor()
+}
+
+func (Trading) Type() protoreflect.EnumType {
+	return &file_bus_busv1_update_proto_enumTypes[8]
+}
+
+func (x Trading) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Trading.Descriptor instead.
+func (Trading) EnumDescriptor() ([]byte, []int) {
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{8}
+}
+
+// Limit is a limit state.
+type Limit int32
+
+const (
+	Limit_LIMIT_NONE Limit = 0
+	Limit_LIMIT_UP   Limit = 1 // the best bid is at the upper LULD band
+	Limit_LIMIT_DOWN Limit = 2 // the best ask is at the lower band
+)
+
+// Enum value maps for Limit.
+var (
+	Limit_name = map[int32]string{
+		0: "LIMIT_NONE",
+		1: "LIMIT_UP",
+		2: "LIMIT_DOWN",
+	}
+	Limit_value = map[string]int32{
+		"LIMIT_NONE": 0,
+		"LIMIT_UP":   1,
+		"LIMIT_DOWN": 2,
+	}
+)
+
+func (x Limit) Enum() *Limit {
+	p := new(Limit)
+	*p = x
+	return p
+}
+
+func (x Limit) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Limit) Descriptor() protoreflect.EnumDescriptor {
+	return file_bus_busv1_update_proto_enumTypes[9].Descriptor()
+}
+
+func (Limit) Type() protoreflect.EnumType {
+	return &file_bus_busv1_update_proto_enumTypes[9]
+}
+
+func (x Limit) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Limit.Descriptor instead.
+func (Limit) EnumDescriptor() ([]byte, []int) {
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{9}
+}
+
+// Session is what sort of session the market has.
+type Session int32
+
+const (
+	Session_SESSION_CLOSED     Session = 0
+	Session_SESSION_PRE        Session = 1
+	Session_SESSION_REGULAR    Session = 2
+	Session_SESSION_POST       Session = 3
+	Session_SESSION_CONTINUOUS Session = 4 // a market without hours
+)
+
+// Enum value maps for Session.
+var (
+	Session_name = map[int32]string{
+		0: "SESSION_CLOSED",
+		1: "SESSION_PRE",
+		2: "SESSION_REGULAR",
+		3: "SESSION_POST",
+		4: "SESSION_CONTINUOUS",
+	}
+	Session_value = map[string]int32{
+		"SESSION_CLOSED":     0,
+		"SESSION_PRE":        1,
+		"SESSION_REGULAR":    2,
+		"SESSION_POST":       3,
+		"SESSION_CONTINUOUS": 4,
+	}
+)
+
+func (x Session) Enum() *Session {
+	p := new(Session)
+	*p = x
+	return p
+}
+
+func (x Session) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Session) Descriptor() protoreflect.EnumDescriptor {
+	return file_bus_busv1_update_proto_enumTypes[10].Descriptor()
+}
+
+func (Session) Type() protoreflect.EnumType {
+	return &file_bus_busv1_update_proto_enumTypes[10]
+}
+
+func (x Session) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Session.Descriptor instead.
+func (Session) EnumDescriptor() ([]byte, []int) {
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{10}
 }
 
 type Beat_Kind int32
@@ -425,11 +712,11 @@ func (x Beat_Kind) String() string {
 }
 
 func (Beat_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_bus_busv1_update_proto_enumTypes[6].Descriptor()
+	return file_bus_busv1_update_proto_enumTypes[11].Descriptor()
 }
 
 func (Beat_Kind) Type() protoreflect.EnumType {
-	return &file_bus_busv1_update_proto_enumTypes[6]
+	return &file_bus_busv1_update_proto_enumTypes[11]
 }
 
 func (x Beat_Kind) Number() protoreflect.EnumNumber {
@@ -438,7 +725,7 @@ func (x Beat_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Beat_Kind.Descriptor instead.
 func (Beat_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_bus_busv1_update_proto_rawDescGZIP(), []int{10, 0}
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{13, 0}
 }
 
 // Update is all that one message of a venue changed for one instrument, or,
@@ -469,6 +756,7 @@ type Update struct {
 	Quote         *Quote                 `protobuf:"bytes,16,opt,name=quote,proto3" json:"quote,omitempty"`   // the consolidated quote, always whole
 	Ticker        *Ticker                `protobuf:"bytes,17,opt,name=ticker,proto3" json:"ticker,omitempty"` // always whole
 	Venues        []string               `protobuf:"bytes,18,rep,name=venues,proto3" json:"venues,omitempty"` // names: ISO 10383 MICs, or a lower-case name where there is none
+	Status        *Status                `protobuf:"bytes,19,opt,name=status,proto3" json:"status,omitempty"` // always whole; absent where there is nothing to tell
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -629,6 +917,13 @@ func (x *Update) GetVenues() []string {
 	return nil
 }
 
+func (x *Update) GetStatus() *Status {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
 // VenueStatus is a change of a venue's state for the instrument.
 type VenueStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -779,6 +1074,8 @@ type VenueQuote struct {
 	AskSize       int64                  `protobuf:"zigzag64,5,opt,name=ask_size,json=askSize,proto3" json:"ask_size,omitempty"`
 	BidVenue      uint32                 `protobuf:"varint,6,opt,name=bid_venue,json=bidVenue,proto3" json:"bid_venue,omitempty"` // only in a national best
 	AskVenue      uint32                 `protobuf:"varint,7,opt,name=ask_venue,json=askVenue,proto3" json:"ask_venue,omitempty"` // only in a national best
+	BidFirmness   Firmness               `protobuf:"varint,8,opt,name=bid_firmness,json=bidFirmness,proto3,enum=quotewire.bus.v1.Firmness" json:"bid_firmness,omitempty"`
+	AskFirmness   Firmness               `protobuf:"varint,9,opt,name=ask_firmness,json=askFirmness,proto3,enum=quotewire.bus.v1.Firmness" json:"ask_firmness,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -862,6 +1159,81 @@ func (x *VenueQuote) GetAskVenue() uint32 {
 	return 0
 }
 
+func (x *VenueQuote) GetBidFirmness() Firmness {
+	if x != nil {
+		return x.BidFirmness
+	}
+	return Firmness_FIRMNESS_FIRM
+}
+
+func (x *VenueQuote) GetAskFirmness() Firmness {
+	if x != nil {
+		return x.AskFirmness
+	}
+	return Firmness_FIRMNESS_FIRM
+}
+
+// ExcludedVenue is a live venue's side that the quote leaves out; SIDE_NONE is both.
+type ExcludedVenue struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Venue         uint32                 `protobuf:"varint,1,opt,name=venue,proto3" json:"venue,omitempty"`
+	Side          Side                   `protobuf:"varint,2,opt,name=side,proto3,enum=quotewire.bus.v1.Side" json:"side,omitempty"`
+	Why           Exclusion              `protobuf:"varint,3,opt,name=why,proto3,enum=quotewire.bus.v1.Exclusion" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExcludedVenue) Reset() {
+	*x = ExcludedVenue{}
+	mi := &file_bus_busv1_update_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExcludedVenue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExcludedVenue) ProtoMessage() {}
+
+func (x *ExcludedVenue) ProtoReflect() protoreflect.Message {
+	mi := &file_bus_busv1_update_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExcludedVenue.ProtoReflect.Descriptor instead.
+func (*ExcludedVenue) Descriptor() ([]byte, []int) {
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ExcludedVenue) GetVenue() uint32 {
+	if x != nil {
+		return x.Venue
+	}
+	return 0
+}
+
+func (x *ExcludedVenue) GetSide() Side {
+	if x != nil {
+		return x.Side
+	}
+	return Side_SIDE_NONE
+}
+
+func (x *ExcludedVenue) GetWhy() Exclusion {
+	if x != nil {
+		return x.Why
+	}
+	return Exclusion_EXCLUSION_NONE
+}
+
 // VenueSize is the size that one venue shows at a price.
 type VenueSize struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -873,7 +1245,7 @@ type VenueSize struct {
 
 func (x *VenueSize) Reset() {
 	*x = VenueSize{}
-	mi := &file_bus_busv1_update_proto_msgTypes[4]
+	mi := &file_bus_busv1_update_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -885,7 +1257,7 @@ func (x *VenueSize) String() string {
 func (*VenueSize) ProtoMessage() {}
 
 func (x *VenueSize) ProtoReflect() protoreflect.Message {
-	mi := &file_bus_busv1_update_proto_msgTypes[4]
+	mi := &file_bus_busv1_update_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -898,7 +1270,7 @@ func (x *VenueSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VenueSize.ProtoReflect.Descriptor instead.
 func (*VenueSize) Descriptor() ([]byte, []int) {
-	return file_bus_busv1_update_proto_rawDescGZIP(), []int{4}
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *VenueSize) GetVenue() uint32 {
@@ -929,13 +1301,19 @@ type Quote struct {
 	AskVenues     []*VenueSize           `protobuf:"bytes,9,rep,name=ask_venues,json=askVenues,proto3" json:"ask_venues,omitempty"`
 	Time          int64                  `protobuf:"fixed64,10,opt,name=time,proto3" json:"time,omitempty"`
 	Received      int64                  `protobuf:"fixed64,11,opt,name=received,proto3" json:"received,omitempty"`
+	BidSlow       bool                   `protobuf:"varint,12,opt,name=bid_slow,json=bidSlow,proto3" json:"bid_slow,omitempty"` // no venue at the price quotes it automatically: not protected
+	AskSlow       bool                   `protobuf:"varint,13,opt,name=ask_slow,json=askSlow,proto3" json:"ask_slow,omitempty"`
+	Thin          bool                   `protobuf:"varint,14,opt,name=thin,proto3" json:"thin,omitempty"`       // fewer venues take part than are asked for
+	Counted       uint32                 `protobuf:"varint,15,opt,name=counted,proto3" json:"counted,omitempty"` // venues that take part
+	Out           []*ExcludedVenue       `protobuf:"bytes,16,rep,name=out,proto3" json:"out,omitempty"`
+	Inverted      int64                  `protobuf:"fixed64,17,opt,name=inverted,proto3" json:"inverted,omitempty"` // receive time since which it is locked or crossed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Quote) Reset() {
 	*x = Quote{}
-	mi := &file_bus_busv1_update_proto_msgTypes[5]
+	mi := &file_bus_busv1_update_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -947,7 +1325,7 @@ func (x *Quote) String() string {
 func (*Quote) ProtoMessage() {}
 
 func (x *Quote) ProtoReflect() protoreflect.Message {
-	mi := &file_bus_busv1_update_proto_msgTypes[5]
+	mi := &file_bus_busv1_update_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -960,7 +1338,7 @@ func (x *Quote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quote.ProtoReflect.Descriptor instead.
 func (*Quote) Descriptor() ([]byte, []int) {
-	return file_bus_busv1_update_proto_rawDescGZIP(), []int{5}
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Quote) GetSource() QuoteSource {
@@ -1040,6 +1418,266 @@ func (x *Quote) GetReceived() int64 {
 	return 0
 }
 
+func (x *Quote) GetBidSlow() bool {
+	if x != nil {
+		return x.BidSlow
+	}
+	return false
+}
+
+func (x *Quote) GetAskSlow() bool {
+	if x != nil {
+		return x.AskSlow
+	}
+	return false
+}
+
+func (x *Quote) GetThin() bool {
+	if x != nil {
+		return x.Thin
+	}
+	return false
+}
+
+func (x *Quote) GetCounted() uint32 {
+	if x != nil {
+		return x.Counted
+	}
+	return 0
+}
+
+func (x *Quote) GetOut() []*ExcludedVenue {
+	if x != nil {
+		return x.Out
+	}
+	return nil
+}
+
+func (x *Quote) GetInverted() int64 {
+	if x != nil {
+		return x.Inverted
+	}
+	return 0
+}
+
+// Status is whether and how an instrument trades.
+type Status struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Trading       Trading                `protobuf:"varint,1,opt,name=trading,proto3,enum=quotewire.bus.v1.Trading" json:"trading,omitempty"`
+	Limit         Limit                  `protobuf:"varint,2,opt,name=limit,proto3,enum=quotewire.bus.v1.Limit" json:"limit,omitempty"`
+	Session       Session                `protobuf:"varint,3,opt,name=session,proto3,enum=quotewire.bus.v1.Session" json:"session,omitempty"`
+	Reason        []byte                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"` // code of why it does not trade, at most 8 bytes
+	Since         int64                  `protobuf:"fixed64,5,opt,name=since,proto3" json:"since,omitempty"`
+	LimitSince    int64                  `protobuf:"fixed64,6,opt,name=limit_since,json=limitSince,proto3" json:"limit_since,omitempty"`
+	SessionEnd    int64                  `protobuf:"fixed64,7,opt,name=session_end,json=sessionEnd,proto3" json:"session_end,omitempty"`
+	BandLow       int64                  `protobuf:"zigzag64,8,opt,name=band_low,json=bandLow,proto3" json:"band_low,omitempty"` // LULD bands, 0 without any
+	BandHigh      int64                  `protobuf:"zigzag64,9,opt,name=band_high,json=bandHigh,proto3" json:"band_high,omitempty"`
+	Imbalance     *Imbalance             `protobuf:"bytes,10,opt,name=imbalance,proto3" json:"imbalance,omitempty"` // absent: none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Status) Reset() {
+	*x = Status{}
+	mi := &file_bus_busv1_update_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Status) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Status) ProtoMessage() {}
+
+func (x *Status) ProtoReflect() protoreflect.Message {
+	mi := &file_bus_busv1_update_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Status.ProtoReflect.Descriptor instead.
+func (*Status) Descriptor() ([]byte, []int) {
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Status) GetTrading() Trading {
+	if x != nil {
+		return x.Trading
+	}
+	return Trading_TRADING_UNKNOWN
+}
+
+func (x *Status) GetLimit() Limit {
+	if x != nil {
+		return x.Limit
+	}
+	return Limit_LIMIT_NONE
+}
+
+func (x *Status) GetSession() Session {
+	if x != nil {
+		return x.Session
+	}
+	return Session_SESSION_CLOSED
+}
+
+func (x *Status) GetReason() []byte {
+	if x != nil {
+		return x.Reason
+	}
+	return nil
+}
+
+func (x *Status) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *Status) GetLimitSince() int64 {
+	if x != nil {
+		return x.LimitSince
+	}
+	return 0
+}
+
+func (x *Status) GetSessionEnd() int64 {
+	if x != nil {
+		return x.SessionEnd
+	}
+	return 0
+}
+
+func (x *Status) GetBandLow() int64 {
+	if x != nil {
+		return x.BandLow
+	}
+	return 0
+}
+
+func (x *Status) GetBandHigh() int64 {
+	if x != nil {
+		return x.BandHigh
+	}
+	return 0
+}
+
+func (x *Status) GetImbalance() *Imbalance {
+	if x != nil {
+		return x.Imbalance
+	}
+	return nil
+}
+
+// Imbalance is what a market told last of an auction to come.
+type Imbalance struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Venue         uint32                 `protobuf:"varint,1,opt,name=venue,proto3" json:"venue,omitempty"`
+	Side          Side                   `protobuf:"varint,2,opt,name=side,proto3,enum=quotewire.bus.v1.Side" json:"side,omitempty"`
+	Auction       uint32                 `protobuf:"varint,3,opt,name=auction,proto3" json:"auction,omitempty"`                            // its letter
+	AuctionTime   uint32                 `protobuf:"varint,4,opt,name=auction_time,json=auctionTime,proto3" json:"auction_time,omitempty"` // New York's clock, 930 for 9:30
+	Price         int64                  `protobuf:"zigzag64,5,opt,name=price,proto3" json:"price,omitempty"`
+	Size          int64                  `protobuf:"zigzag64,6,opt,name=size,proto3" json:"size,omitempty"`     // that finds no counterpart
+	Paired        int64                  `protobuf:"zigzag64,7,opt,name=paired,proto3" json:"paired,omitempty"` // that does
+	Time          int64                  `protobuf:"fixed64,8,opt,name=time,proto3" json:"time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Imbalance) Reset() {
+	*x = Imbalance{}
+	mi := &file_bus_busv1_update_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Imbalance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Imbalance) ProtoMessage() {}
+
+func (x *Imbalance) ProtoReflect() protoreflect.Message {
+	mi := &file_bus_busv1_update_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Imbalance.ProtoReflect.Descriptor instead.
+func (*Imbalance) Descriptor() ([]byte, []int) {
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Imbalance) GetVenue() uint32 {
+	if x != nil {
+		return x.Venue
+	}
+	return 0
+}
+
+func (x *Imbalance) GetSide() Side {
+	if x != nil {
+		return x.Side
+	}
+	return Side_SIDE_NONE
+}
+
+func (x *Imbalance) GetAuction() uint32 {
+	if x != nil {
+		return x.Auction
+	}
+	return 0
+}
+
+func (x *Imbalance) GetAuctionTime() uint32 {
+	if x != nil {
+		return x.AuctionTime
+	}
+	return 0
+}
+
+func (x *Imbalance) GetPrice() int64 {
+	if x != nil {
+		return x.Price
+	}
+	return 0
+}
+
+func (x *Imbalance) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Imbalance) GetPaired() int64 {
+	if x != nil {
+		return x.Paired
+	}
+	return 0
+}
+
+func (x *Imbalance) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
 // Trade is one print.
 type Trade struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1058,7 +1696,7 @@ type Trade struct {
 
 func (x *Trade) Reset() {
 	*x = Trade{}
-	mi := &file_bus_busv1_update_proto_msgTypes[6]
+	mi := &file_bus_busv1_update_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1070,7 +1708,7 @@ func (x *Trade) String() string {
 func (*Trade) ProtoMessage() {}
 
 func (x *Trade) ProtoReflect() protoreflect.Message {
-	mi := &file_bus_busv1_update_proto_msgTypes[6]
+	mi := &file_bus_busv1_update_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1083,7 +1721,7 @@ func (x *Trade) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Trade.ProtoReflect.Descriptor instead.
 func (*Trade) Descriptor() ([]byte, []int) {
-	return file_bus_busv1_update_proto_rawDescGZIP(), []int{6}
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Trade) GetVenue() uint32 {
@@ -1174,7 +1812,7 @@ type Ticker struct {
 
 func (x *Ticker) Reset() {
 	*x = Ticker{}
-	mi := &file_bus_busv1_update_proto_msgTypes[7]
+	mi := &file_bus_busv1_update_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1824,7 @@ func (x *Ticker) String() string {
 func (*Ticker) ProtoMessage() {}
 
 func (x *Ticker) ProtoReflect() protoreflect.Message {
-	mi := &file_bus_busv1_update_proto_msgTypes[7]
+	mi := &file_bus_busv1_update_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1837,7 @@ func (x *Ticker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ticker.ProtoReflect.Descriptor instead.
 func (*Ticker) Descriptor() ([]byte, []int) {
-	return file_bus_busv1_update_proto_rawDescGZIP(), []int{7}
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Ticker) GetHasLast() bool {
@@ -1327,7 +1965,7 @@ type Instrument struct {
 
 func (x *Instrument) Reset() {
 	*x = Instrument{}
-	mi := &file_bus_busv1_update_proto_msgTypes[8]
+	mi := &file_bus_busv1_update_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1339,7 +1977,7 @@ func (x *Instrument) String() string {
 func (*Instrument) ProtoMessage() {}
 
 func (x *Instrument) ProtoReflect() protoreflect.Message {
-	mi := &file_bus_busv1_update_proto_msgTypes[8]
+	mi := &file_bus_busv1_update_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1352,7 +1990,7 @@ func (x *Instrument) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instrument.ProtoReflect.Descriptor instead.
 func (*Instrument) Descriptor() ([]byte, []int) {
-	return file_bus_busv1_update_proto_rawDescGZIP(), []int{8}
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Instrument) GetSymbol() string {
@@ -1397,7 +2035,7 @@ type Instruments struct {
 
 func (x *Instruments) Reset() {
 	*x = Instruments{}
-	mi := &file_bus_busv1_update_proto_msgTypes[9]
+	mi := &file_bus_busv1_update_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1409,7 +2047,7 @@ func (x *Instruments) String() string {
 func (*Instruments) ProtoMessage() {}
 
 func (x *Instruments) ProtoReflect() protoreflect.Message {
-	mi := &file_bus_busv1_update_proto_msgTypes[9]
+	mi := &file_bus_busv1_update_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1422,7 +2060,7 @@ func (x *Instruments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instruments.ProtoReflect.Descriptor instead.
 func (*Instruments) Descriptor() ([]byte, []int) {
-	return file_bus_busv1_update_proto_rawDescGZIP(), []int{9}
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Instruments) GetNode() string {
@@ -1470,7 +2108,7 @@ type Beat struct {
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_bus_busv1_update_proto_msgTypes[10]
+	mi := &file_bus_busv1_update_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1482,7 +2120,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_bus_busv1_update_proto_msgTypes[10]
+	mi := &file_bus_busv1_update_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1495,7 +2133,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_bus_busv1_update_proto_rawDescGZIP(), []int{10}
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Beat) GetKind() Beat_Kind {
@@ -1558,7 +2196,7 @@ var File_bus_busv1_update_proto protoreflect.FileDescriptor
 
 const file_bus_busv1_update_proto_rawDesc = "" +
 	"\n" +
-	"\x16bus/busv1/update.proto\x12\x10quotewire.bus.v1\"\x87\x05\n" +
+	"\x16bus/busv1/update.proto\x12\x10quotewire.bus.v1\"\xb9\x05\n" +
 	"\x06Update\x12\x16\n" +
 	"\x06symbol\x18\x01 \x01(\tR\x06symbol\x12-\n" +
 	"\x05class\x18\x02 \x01(\x0e2\x17.quotewire.bus.v1.ClassR\x05class\x12\x12\n" +
@@ -1578,7 +2216,8 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\x06trades\x18\x0f \x03(\v2\x17.quotewire.bus.v1.TradeR\x06trades\x12-\n" +
 	"\x05quote\x18\x10 \x01(\v2\x17.quotewire.bus.v1.QuoteR\x05quote\x120\n" +
 	"\x06ticker\x18\x11 \x01(\v2\x18.quotewire.bus.v1.TickerR\x06ticker\x12\x16\n" +
-	"\x06venues\x18\x12 \x03(\tR\x06venues\"\x97\x01\n" +
+	"\x06venues\x18\x12 \x03(\tR\x06venues\x120\n" +
+	"\x06status\x18\x13 \x01(\v2\x18.quotewire.bus.v1.StatusR\x06status\"\x97\x01\n" +
 	"\vVenueStatus\x12\x14\n" +
 	"\x05venue\x18\x01 \x01(\rR\x05venue\x12-\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x17.quotewire.bus.v1.StateR\x05state\x12-\n" +
@@ -1588,7 +2227,7 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\x05venue\x18\x01 \x01(\rR\x05venue\x12*\n" +
 	"\x04side\x18\x02 \x01(\x0e2\x16.quotewire.bus.v1.SideR\x04side\x12\x14\n" +
 	"\x05price\x18\x03 \x03(\x12R\x05price\x12\x12\n" +
-	"\x04size\x18\x04 \x03(\x12R\x04size\"\xb6\x01\n" +
+	"\x04size\x18\x04 \x03(\x12R\x04size\"\xb4\x02\n" +
 	"\n" +
 	"VenueQuote\x12\x14\n" +
 	"\x05venue\x18\x01 \x01(\rR\x05venue\x12\x10\n" +
@@ -1597,10 +2236,16 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\x03ask\x18\x04 \x01(\x12R\x03ask\x12\x19\n" +
 	"\bask_size\x18\x05 \x01(\x12R\aaskSize\x12\x1b\n" +
 	"\tbid_venue\x18\x06 \x01(\rR\bbidVenue\x12\x1b\n" +
-	"\task_venue\x18\a \x01(\rR\baskVenue\"5\n" +
+	"\task_venue\x18\a \x01(\rR\baskVenue\x12=\n" +
+	"\fbid_firmness\x18\b \x01(\x0e2\x1a.quotewire.bus.v1.FirmnessR\vbidFirmness\x12=\n" +
+	"\fask_firmness\x18\t \x01(\x0e2\x1a.quotewire.bus.v1.FirmnessR\vaskFirmness\"\x80\x01\n" +
+	"\rExcludedVenue\x12\x14\n" +
+	"\x05venue\x18\x01 \x01(\rR\x05venue\x12*\n" +
+	"\x04side\x18\x02 \x01(\x0e2\x16.quotewire.bus.v1.SideR\x04side\x12-\n" +
+	"\x03why\x18\x03 \x01(\x0e2\x1b.quotewire.bus.v1.ExclusionR\x03why\"5\n" +
 	"\tVenueSize\x12\x14\n" +
 	"\x05venue\x18\x01 \x01(\rR\x05venue\x12\x12\n" +
-	"\x04size\x18\x02 \x01(\x12R\x04size\"\xfa\x02\n" +
+	"\x04size\x18\x02 \x01(\x12R\x04size\"\xad\x04\n" +
 	"\x05Quote\x125\n" +
 	"\x06source\x18\x01 \x01(\x0e2\x1d.quotewire.bus.v1.QuoteSourceR\x06source\x12\x10\n" +
 	"\x03bid\x18\x02 \x01(\x12R\x03bid\x12\x19\n" +
@@ -1615,7 +2260,36 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"ask_venues\x18\t \x03(\v2\x1b.quotewire.bus.v1.VenueSizeR\taskVenues\x12\x12\n" +
 	"\x04time\x18\n" +
 	" \x01(\x10R\x04time\x12\x1a\n" +
-	"\breceived\x18\v \x01(\x10R\breceived\"\xe9\x01\n" +
+	"\breceived\x18\v \x01(\x10R\breceived\x12\x19\n" +
+	"\bbid_slow\x18\f \x01(\bR\abidSlow\x12\x19\n" +
+	"\bask_slow\x18\r \x01(\bR\aaskSlow\x12\x12\n" +
+	"\x04thin\x18\x0e \x01(\bR\x04thin\x12\x18\n" +
+	"\acounted\x18\x0f \x01(\rR\acounted\x121\n" +
+	"\x03out\x18\x10 \x03(\v2\x1f.quotewire.bus.v1.ExcludedVenueR\x03out\x12\x1a\n" +
+	"\binverted\x18\x11 \x01(\x10R\binverted\"\x84\x03\n" +
+	"\x06Status\x123\n" +
+	"\atrading\x18\x01 \x01(\x0e2\x19.quotewire.bus.v1.TradingR\atrading\x12-\n" +
+	"\x05limit\x18\x02 \x01(\x0e2\x17.quotewire.bus.v1.LimitR\x05limit\x123\n" +
+	"\asession\x18\x03 \x01(\x0e2\x19.quotewire.bus.v1.SessionR\asession\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\fR\x06reason\x12\x14\n" +
+	"\x05since\x18\x05 \x01(\x10R\x05since\x12\x1f\n" +
+	"\vlimit_since\x18\x06 \x01(\x10R\n" +
+	"limitSince\x12\x1f\n" +
+	"\vsession_end\x18\a \x01(\x10R\n" +
+	"sessionEnd\x12\x19\n" +
+	"\bband_low\x18\b \x01(\x12R\abandLow\x12\x1b\n" +
+	"\tband_high\x18\t \x01(\x12R\bbandHigh\x129\n" +
+	"\timbalance\x18\n" +
+	" \x01(\v2\x1b.quotewire.bus.v1.ImbalanceR\timbalance\"\xe0\x01\n" +
+	"\tImbalance\x12\x14\n" +
+	"\x05venue\x18\x01 \x01(\rR\x05venue\x12*\n" +
+	"\x04side\x18\x02 \x01(\x0e2\x16.quotewire.bus.v1.SideR\x04side\x12\x18\n" +
+	"\aauction\x18\x03 \x01(\rR\aauction\x12!\n" +
+	"\fauction_time\x18\x04 \x01(\rR\vauctionTime\x12\x14\n" +
+	"\x05price\x18\x05 \x01(\x12R\x05price\x12\x12\n" +
+	"\x04size\x18\x06 \x01(\x12R\x04size\x12\x16\n" +
+	"\x06paired\x18\a \x01(\x12R\x06paired\x12\x12\n" +
+	"\x04time\x18\b \x01(\x10R\x04time\"\xe9\x01\n" +
 	"\x05Trade\x12\x14\n" +
 	"\x05venue\x18\x01 \x01(\rR\x05venue\x12*\n" +
 	"\x04side\x18\x02 \x01(\x0e2\x16.quotewire.bus.v1.SideR\x04side\x12\x14\n" +
@@ -1714,7 +2388,7 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\x11QUOTE_SOURCE_NONE\x10\x00\x12\x1d\n" +
 	"\x19QUOTE_SOURCE_CONSOLIDATED\x10\x01\x12\x15\n" +
 	"\x11QUOTE_SOURCE_NBBO\x10\x02\x12\x16\n" +
-	"\x12QUOTE_SOURCE_VENUE\x10\x03*\xba\x01\n" +
+	"\x12QUOTE_SOURCE_VENUE\x10\x03*\xcf\x01\n" +
 	"\aChanged\x12\x10\n" +
 	"\fCHANGED_NONE\x10\x00\x12\x12\n" +
 	"\x0eCHANGED_LEVELS\x10\x01\x12\x12\n" +
@@ -1724,7 +2398,41 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\x0eCHANGED_TICKER\x10\x10\x12\x12\n" +
 	"\x0eCHANGED_TRADES\x10 \x12\x11\n" +
 	"\rCHANGED_SCALE\x10@\x12\x15\n" +
-	"\x10CHANGED_SNAPSHOT\x10\x80\x01B*Z(github.com/quotewire/quotewire/bus/busv1b\x06proto3"
+	"\x10CHANGED_SNAPSHOT\x10\x80\x01\x12\x13\n" +
+	"\x0eCHANGED_STATUS\x10\x80\x02*B\n" +
+	"\bFirmness\x12\x11\n" +
+	"\rFIRMNESS_FIRM\x10\x00\x12\x11\n" +
+	"\rFIRMNESS_SLOW\x10\x01\x12\x10\n" +
+	"\fFIRMNESS_NOT\x10\x02*\xea\x01\n" +
+	"\tExclusion\x12\x12\n" +
+	"\x0eEXCLUSION_NONE\x10\x00\x12\x17\n" +
+	"\x13EXCLUSION_RESYNCING\x10\x01\x12\x13\n" +
+	"\x0fEXCLUSION_STALE\x10\x02\x12\x12\n" +
+	"\x0eEXCLUSION_DOWN\x10\x03\x12\x14\n" +
+	"\x10EXCLUSION_HALTED\x10\x04\x12\x17\n" +
+	"\x13EXCLUSION_CONDITION\x10\x05\x12\x17\n" +
+	"\x13EXCLUSION_ROUND_LOT\x10\x06\x12\x12\n" +
+	"\x0eEXCLUSION_SIZE\x10\a\x12\x13\n" +
+	"\x0fEXCLUSION_BANDS\x10\b\x12\x16\n" +
+	"\x12EXCLUSION_SETTLING\x10\t*p\n" +
+	"\aTrading\x12\x13\n" +
+	"\x0fTRADING_UNKNOWN\x10\x00\x12\x10\n" +
+	"\fTRADING_OPEN\x10\x01\x12\x12\n" +
+	"\x0eTRADING_HALTED\x10\x02\x12\x12\n" +
+	"\x0eTRADING_CLOSED\x10\x03\x12\x16\n" +
+	"\x12TRADING_RESTRICTED\x10\x04*5\n" +
+	"\x05Limit\x12\x0e\n" +
+	"\n" +
+	"LIMIT_NONE\x10\x00\x12\f\n" +
+	"\bLIMIT_UP\x10\x01\x12\x0e\n" +
+	"\n" +
+	"LIMIT_DOWN\x10\x02*m\n" +
+	"\aSession\x12\x12\n" +
+	"\x0eSESSION_CLOSED\x10\x00\x12\x0f\n" +
+	"\vSESSION_PRE\x10\x01\x12\x13\n" +
+	"\x0fSESSION_REGULAR\x10\x02\x12\x10\n" +
+	"\fSESSION_POST\x10\x03\x12\x16\n" +
+	"\x12SESSION_CONTINUOUS\x10\x04B*Z(github.com/quotewire/quotewire/bus/busv1b\x06proto3"
 
 var (
 	file_bus_busv1_update_proto_rawDescOnce sync.Once
@@ -1738,51 +2446,70 @@ func file_bus_busv1_update_proto_rawDescGZIP() []byte {
 	return file_bus_busv1_update_proto_rawDescData
 }
 
-var file_bus_busv1_update_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_bus_busv1_update_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_bus_busv1_update_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
+var file_bus_busv1_update_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_bus_busv1_update_proto_goTypes = []any{
-	(Class)(0),          // 0: quotewire.bus.v1.Class
-	(Side)(0),           // 1: quotewire.bus.v1.Side
-	(State)(0),          // 2: quotewire.bus.v1.State
-	(Cause)(0),          // 3: quotewire.bus.v1.Cause
-	(QuoteSource)(0),    // 4: quotewire.bus.v1.QuoteSource
-	(Changed)(0),        // 5: quotewire.bus.v1.Changed
-	(Beat_Kind)(0),      // 6: quotewire.bus.v1.Beat.Kind
-	(*Update)(nil),      // 7: quotewire.bus.v1.Update
-	(*VenueStatus)(nil), // 8: quotewire.bus.v1.VenueStatus
-	(*Levels)(nil),      // 9: quotewire.bus.v1.Levels
-	(*VenueQuote)(nil),  // 10: quotewire.bus.v1.VenueQuote
-	(*VenueSize)(nil),   // 11: quotewire.bus.v1.VenueSize
-	(*Quote)(nil),       // 12: quotewire.bus.v1.Quote
-	(*Trade)(nil),       // 13: quotewire.bus.v1.Trade
-	(*Ticker)(nil),      // 14: quotewire.bus.v1.Ticker
-	(*Instrument)(nil),  // 15: quotewire.bus.v1.Instrument
-	(*Instruments)(nil), // 16: quotewire.bus.v1.Instruments
-	(*Beat)(nil),        // 17: quotewire.bus.v1.Beat
+	(Class)(0),            // 0: quotewire.bus.v1.Class
+	(Side)(0),             // 1: quotewire.bus.v1.Side
+	(State)(0),            // 2: quotewire.bus.v1.State
+	(Cause)(0),            // 3: quotewire.bus.v1.Cause
+	(QuoteSource)(0),      // 4: quotewire.bus.v1.QuoteSource
+	(Changed)(0),          // 5: quotewire.bus.v1.Changed
+	(Firmness)(0),         // 6: quotewire.bus.v1.Firmness
+	(Exclusion)(0),        // 7: quotewire.bus.v1.Exclusion
+	(Trading)(0),          // 8: quotewire.bus.v1.Trading
+	(Limit)(0),            // 9: quotewire.bus.v1.Limit
+	(Session)(0),          // 10: quotewire.bus.v1.Session
+	(Beat_Kind)(0),        // 11: quotewire.bus.v1.Beat.Kind
+	(*Update)(nil),        // 12: quotewire.bus.v1.Update
+	(*VenueStatus)(nil),   // 13: quotewire.bus.v1.VenueStatus
+	(*Levels)(nil),        // 14: quotewire.bus.v1.Levels
+	(*VenueQuote)(nil),    // 15: quotewire.bus.v1.VenueQuote
+	(*ExcludedVenue)(nil), // 16: quotewire.bus.v1.ExcludedVenue
+	(*VenueSize)(nil),     // 17: quotewire.bus.v1.VenueSize
+	(*Quote)(nil),         // 18: quotewire.bus.v1.Quote
+	(*Status)(nil),        // 19: quotewire.bus.v1.Status
+	(*Imbalance)(nil),     // 20: quotewire.bus.v1.Imbalance
+	(*Trade)(nil),         // 21: quotewire.bus.v1.Trade
+	(*Ticker)(nil),        // 22: quotewire.bus.v1.Ticker
+	(*Instrument)(nil),    // 23: quotewire.bus.v1.Instrument
+	(*Instruments)(nil),   // 24: quotewire.bus.v1.Instruments
+	(*Beat)(nil),          // 25: quotewire.bus.v1.Beat
 }
 var file_bus_busv1_update_proto_depIdxs = []int32{
 	0,  // 0: quotewire.bus.v1.Update.class:type_name -> quotewire.bus.v1.Class
-	8,  // 1: quotewire.bus.v1.Update.statuses:type_name -> quotewire.bus.v1.VenueStatus
-	9,  // 2: quotewire.bus.v1.Update.levels:type_name -> quotewire.bus.v1.Levels
-	10, // 3: quotewire.bus.v1.Update.tops:type_name -> quotewire.bus.v1.VenueQuote
-	13, // 4: quotewire.bus.v1.Update.trades:type_name -> quotewire.bus.v1.Trade
-	12, // 5: quotewire.bus.v1.Update.quote:type_name -> quotewire.bus.v1.Quote
-	14, // 6: quotewire.bus.v1.Update.ticker:type_name -> quotewire.bus.v1.Ticker
-	2,  // 7: quotewire.bus.v1.VenueStatus.state:type_name -> quotewire.bus.v1.State
-	3,  // 8: quotewire.bus.v1.VenueStatus.cause:type_name -> quotewire.bus.v1.Cause
-	1,  // 9: quotewire.bus.v1.Levels.side:type_name -> quotewire.bus.v1.Side
-	4,  // 10: quotewire.bus.v1.Quote.source:type_name -> quotewire.bus.v1.QuoteSource
-	11, // 11: quotewire.bus.v1.Quote.bid_venues:type_name -> quotewire.bus.v1.VenueSize
-	11, // 12: quotewire.bus.v1.Quote.ask_venues:type_name -> quotewire.bus.v1.VenueSize
-	1,  // 13: quotewire.bus.v1.Trade.side:type_name -> quotewire.bus.v1.Side
-	0,  // 14: quotewire.bus.v1.Instrument.class:type_name -> quotewire.bus.v1.Class
-	15, // 15: quotewire.bus.v1.Instruments.instruments:type_name -> quotewire.bus.v1.Instrument
-	6,  // 16: quotewire.bus.v1.Beat.kind:type_name -> quotewire.bus.v1.Beat.Kind
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	13, // 1: quotewire.bus.v1.Update.statuses:type_name -> quotewire.bus.v1.VenueStatus
+	14, // 2: quotewire.bus.v1.Update.levels:type_name -> quotewire.bus.v1.Levels
+	15, // 3: quotewire.bus.v1.Update.tops:type_name -> quotewire.bus.v1.VenueQuote
+	21, // 4: quotewire.bus.v1.Update.trades:type_name -> quotewire.bus.v1.Trade
+	18, // 5: quotewire.bus.v1.Update.quote:type_name -> quotewire.bus.v1.Quote
+	22, // 6: quotewire.bus.v1.Update.ticker:type_name -> quotewire.bus.v1.Ticker
+	19, // 7: quotewire.bus.v1.Update.status:type_name -> quotewire.bus.v1.Status
+	2,  // 8: quotewire.bus.v1.VenueStatus.state:type_name -> quotewire.bus.v1.State
+	3,  // 9: quotewire.bus.v1.VenueStatus.cause:type_name -> quotewire.bus.v1.Cause
+	1,  // 10: quotewire.bus.v1.Levels.side:type_name -> quotewire.bus.v1.Side
+	6,  // 11: quotewire.bus.v1.VenueQuote.bid_firmness:type_name -> quotewire.bus.v1.Firmness
+	6,  // 12: quotewire.bus.v1.VenueQuote.ask_firmness:type_name -> quotewire.bus.v1.Firmness
+	1,  // 13: quotewire.bus.v1.ExcludedVenue.side:type_name -> quotewire.bus.v1.Side
+	7,  // 14: quotewire.bus.v1.ExcludedVenue.why:type_name -> quotewire.bus.v1.Exclusion
+	4,  // 15: quotewire.bus.v1.Quote.source:type_name -> quotewire.bus.v1.QuoteSource
+	17, // 16: quotewire.bus.v1.Quote.bid_venues:type_name -> quotewire.bus.v1.VenueSize
+	17, // 17: quotewire.bus.v1.Quote.ask_venues:type_name -> quotewire.bus.v1.VenueSize
+	16, // 18: quotewire.bus.v1.Quote.out:type_name -> quotewire.bus.v1.ExcludedVenue
+	8,  // 19: quotewire.bus.v1.Status.trading:type_name -> quotewire.bus.v1.Trading
+	9,  // 20: quotewire.bus.v1.Status.limit:type_name -> quotewire.bus.v1.Limit
+	10, // 21: quotewire.bus.v1.Status.session:type_name -> quotewire.bus.v1.Session
+	20, // 22: quotewire.bus.v1.Status.imbalance:type_name -> quotewire.bus.v1.Imbalance
+	1,  // 23: quotewire.bus.v1.Imbalance.side:type_name -> quotewire.bus.v1.Side
+	1,  // 24: quotewire.bus.v1.Trade.side:type_name -> quotewire.bus.v1.Side
+	0,  // 25: quotewire.bus.v1.Instrument.class:type_name -> quotewire.bus.v1.Class
+	23, // 26: quotewire.bus.v1.Instruments.instruments:type_name -> quotewire.bus.v1.Instrument
+	11, // 27: quotewire.bus.v1.Beat.kind:type_name -> quotewire.bus.v1.Beat.Kind
+	28, // [28:28] is the sub-list for method output_type
+	28, // [28:28] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_bus_busv1_update_proto_init() }
@@ -1795,8 +2522,8 @@ func file_bus_busv1_update_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_bus_busv1_update_proto_rawDesc), len(file_bus_busv1_update_proto_rawDesc)),
-			NumEnums:      7,
-			NumMessages:   11,
+			NumEnums:      12,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
