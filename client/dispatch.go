@@ -397,7 +397,7 @@ func (c *Client) delta(l *link, r route, m *wire.Delta) {
 			c.resync(l, r)
 		}
 		return
-	case y.has && m.Seq == y.pos.Seq && m.Prev == y.prev && !y.resumes:
+	case y.has && m.Seq == y.pos.Seq && m.Prev == y.prev && m.Seq != m.Prev && !y.resumes:
 		s.mu.Unlock()
 		c.n.duplicates.Add(1)
 		return
@@ -405,8 +405,9 @@ func (c *Client) delta(l *link, r route, m *wire.Delta) {
 		s.mu.Unlock()
 		c.distrust(l, r, ErrNoSnapshot)
 		return
-	// A delta from a position to itself answers a resume: nothing happened.
-	case !y.follows(m.Prev) || m.Seq < m.Prev || m.Seq == m.Prev && (m.N != 0 || !y.resumes):
+	// A delta from a position to itself answers a resume: nothing happened; or it
+	// says that a quote has become old.
+	case !y.follows(m.Prev) || m.Seq < m.Prev || m.Seq == m.Prev && m.N != 0:
 		err := &SequenceError{Have: y.pos.Seq, Prev: m.Prev, Seq: m.Seq}
 		s.mu.Unlock()
 		c.distrust(l, r, err)

@@ -13,6 +13,8 @@ type quoteState struct {
 	orderbook.Quote
 	state orderbook.State
 	out   []orderbook.VenueStatus // venues that are left out
+	at    int64                   // receive time of what made it; 0 unknown
+	stale bool                    // older than the stream's maxAge
 }
 
 // quoteContent shows the best bid and offer: consolidated, or one venue's.
@@ -22,6 +24,27 @@ type quoteContent struct {
 	scale      market.Scale
 	sent, next quoteState
 	bid, ask   priceRange // since the last message, for conflated streams
+}
+
+// expires returns when the quote becomes too old, in lane time; false if it has no
+// side that could.
+func (c *quoteContent) expires(q *quoteState) (int64, bool) {
+	return q.at + int64(c.key.maxAge) + 1, c.key.maxAge > 0 && (q.BidSize > 0 || q.AskSize > 0)
+}
+
+func (c *quoteContent) tooOld(q *quoteState) bool {
+	at, can := c.expires(q)
+	return can && c.lane.now >= at
+}
+
+// expire appends what there is to say when time alone has passed: that the quote
+// that was sent has become too old. False if it has not, or was so before.
+func (c *quoteContent) expire(dst []byte) ([]byte, bool) {
+	if c.sent.stale || !c.tooOld(&c.sent) {
+		return dst, false
+	}
+	c.sent.stale = true
+	return c.key.format.Bool(dst, wire.KeyStale, true), true
 }
 
 // priceRange is the lowest and highest price of a while.
@@ -107,6 +130,13 @@ func (c *quoteContent) read(v *orderbook.View) {
 			n.Bid, n.BidSize, n.BidTotal = bid.Price, bid.Size, bid.Size
 			n.Ask, n.AskSize, n.AskTotal = ask.Price, ask.Size, ask.Size
 		}
+		// When it was made is not known of a venue's quote that was there before the
+		// stream: such a one counts as old.
+		n.at = c.sent.at
+		if s := &c.sent; n.Bid != s.Bid || n.BidSize != s.BidSize || n.Ask != s.Ask || n.AskSize != s.AskSize {
+			n.at = v.Received
+		}
+		n.stale = c.tooOld(n)
 		return
 	}
 	n.Quote = v.Quote
@@ -125,12 +155,18 @@ func (c *quoteContent) read(v *orderbook.View) {
 			n.state = w.State
 		}
 	}
+	n.at = n.Received
+	n.stale = c.tooOld(n)
 }
 
 func (c *quoteContent) load(v *orderbook.View) {
 	c.scale = v.Scale
 	c.bid, c.ask = priceRange{}, priceRange{}
 	c.read(v)
+	if c.key.venue != market.Consolidated {
+		c.next.at = 0
+		c.next.stale = c.tooOld(&c.next)
+	}
 	c.sent, c.next = c.next, c.sent
 }
 
@@ -151,6 +187,9 @@ func (c *quoteContent) delta(dst []byte, v *orderbook.View) ([]byte, bool) {
 	}
 	if is.Crossed() != was.Crossed() {
 		dst = appendFlag(f, dst, wire.KeyCrossed, is.Crossed())
+	}
+	if is.stale != was.stale {
+		dst = appendFlag(f, dst, wire.KeyStale, is.stale)
 	}
 	if !slices.Equal(is.out, was.out) {
 		dst = c.appendOut(dst, is.out)
@@ -265,6 +304,9 @@ func (c *quoteContent) snapshot(dst []byte) []byte {
 	}
 	if s.Crossed() {
 		dst = f.Bool(dst, wire.KeyCrossed, true)
+	}
+	if c.tooOld(s) {
+		dst = f.Bool(dst, wire.KeyStale, true)
 	}
 	if len(s.out) > 0 {
 		dst = c.appendOut(dst, s.out)

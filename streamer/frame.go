@@ -69,15 +69,18 @@ func (l *frameLog) oldest() uint64 {
 // find returns the index of the frame that leads on from seq, false if there is
 // none. It does not look past a snapshot: what is before it is of another epoch,
 // or cannot be joined to what is after. Only the owning lane calls it.
-func (l *frameLog) find(seq uint64) (uint64, bool) {
+func (l *frameLog) find(seq uint64) (index uint64, found bool) {
 	for i := l.head.Load(); i > l.oldest(); i-- {
 		f := l.get(i - 1)
 		if f == nil || f.snapshot {
 			break
 		}
-		if f.prev == seq {
-			return f.index, true
+		switch {
+		case f.prev == seq:
+			index, found = f.index, true // one before it may lead from there to there
+		case found:
+			return index, true
 		}
 	}
-	return 0, false
+	return index, found
 }

@@ -179,7 +179,8 @@ func (h *Hub) lane(id market.InstrumentID) *lane { return h.lanes[int(id)%len(h.
 // call runs fn in the lane's goroutine and waits for it.
 func (h *Hub) call(l *lane, fn func(now int64)) error {
 	if h.inline {
-		fn(h.cfg.Now())
+		l.now = h.cfg.Now()
+		fn(l.now)
 		return nil
 	}
 	done := make(chan struct{})

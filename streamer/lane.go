@@ -19,6 +19,7 @@ type lane struct {
 	topics      map[topicKey]*topic
 	schedule    schedule
 	venues      []string  // names by number
+	now         int64     // lane time, for what goes by the age of things
 	buf         []byte    // the message being encoded
 	mark        wire.Mark // where its content begins
 	swept       int64     // when topics without subscribers were last looked for
@@ -127,6 +128,7 @@ func (l *lane) run(ctx context.Context) error {
 
 // deliver handles the mail.
 func (l *lane) deliver(now int64) {
+	l.now = now
 	calls, wishes := l.mail.take()
 	for _, fn := range calls {
 		fn(now)
@@ -139,6 +141,7 @@ func (l *lane) deliver(now int64) {
 
 // tick sends what is due and forgets topics that nobody came back to.
 func (l *lane) tick(now int64) {
+	l.now = now
 	for t := l.schedule.pop(now); t != nil; t = l.schedule.pop(now) {
 		t.emit(&l.instrument(t.key.instrument).view, now)
 	}
@@ -166,6 +169,7 @@ func (l *lane) drop(key topicKey, t *topic) {
 
 // update brings the instrument's replica and topics forward.
 func (l *lane) update(u *orderbook.Update, now int64) {
+	l.now = now
 	in := l.instrument(u.Instrument)
 	v := &in.view
 	epoch, seq := v.Epoch, v.Seq

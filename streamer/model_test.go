@@ -55,7 +55,7 @@ type world struct {
 	clients []*modelClient
 	depth   int // of interleaved activity
 
-	checked, gaps, snapshots, deltas, resumed, merged int
+	checked, gaps, snapshots, deltas, resumed, merged, aged int
 }
 
 func newWorld(t *rapid.T, seed uint64) *world {
@@ -180,10 +180,11 @@ type spec struct {
 	venue   string
 	depth   int
 	venues  bool
+	maxAge  string
 }
 
 func specOf(g *wire.Granted) spec {
-	return spec{g.Channel, g.Symbol, cmp.Or(g.Venue, "*"), g.Depth, g.Venues}
+	return spec{g.Channel, g.Symbol, cmp.Or(g.Venue, "*"), g.Depth, g.Venues, g.MaxAge}
 }
 
 // modelStream is a client's view of a stream.
@@ -193,6 +194,7 @@ type modelStream struct {
 	interval time.Duration
 	have     bool
 	resuming bool // no message since the resume
+	stale    bool // the quote is marked as too old
 	lost     bool // a gap was told, on a stream of states a snapshot must follow
 	epoch    string
 	seq      uint64
@@ -418,10 +420,11 @@ func (c *modelClient) snapshot(msg []byte, m *wire.Snapshot) {
 			c.skipsNothing(st, msg, st.seq, m.Seq)
 		}
 	}
-	st.have, st.lost, st.resuming = true, false, false
+	st.have, st.lost, st.resuming, st.stale = true, false, false, false
 	st.epoch, st.seq = m.Epoch, m.Seq
 	st.bids, st.asks, st.fields = make(map[string]string), make(map[string]string), make(map[string]string)
 	c.apply(st, msg, &m.State)
+	c.aged(st, msg, &m.State)
 	c.compare(st, msg)
 	if st.channel == wire.ChannelTrade {
 		c.latest(st, msg, m)
@@ -455,16 +458,46 @@ func (c *modelClient) delta(msg []byte, m *wire.Delta) {
 	if st.resuming {
 		c.w.resumed++
 	}
-	if m.Seq <= m.Prev && !(st.resuming && m.Seq == m.Prev && m.N == 0) {
+	old := m.Stale.Set && m.Stale.Value
+	if m.Seq <= m.Prev && !((st.resuming || old) && m.Seq == m.Prev && m.N == 0) {
 		c.fatal(msg, "does not go forward")
+	}
+	if old {
+		c.w.aged++
 	}
 	empty := m.Seq == m.Prev
 	st.resuming = false
 	st.seq = m.Seq
 	c.apply(st, msg, &m.State)
+	c.aged(st, msg, &m.State)
 	c.compare(st, msg)
 	if !empty {
 		c.account(st, msg, m)
+	}
+}
+
+// aged checks that a quote is marked as stale from when it is too old, and only
+// then, and takes the mark off the fields, which go by the position.
+func (c *modelClient) aged(st *modelStream, msg []byte, m *wire.State) {
+	if m.Stale.Set {
+		st.stale = m.Stale.Value
+	}
+	delete(st.fields, "stale")
+	if st.channel != wire.ChannelQuote || st.venue != "*" {
+		return // when a venue's own quote was made the model does not know
+	}
+	v := c.w.at(st.symbol, st.epoch, st.seq)
+	if v == nil {
+		c.fatal(msg, "no such position")
+	}
+	limit, _ := time.ParseDuration(st.maxAge)
+	age := m.TX - v.Quote.Received/1000 // both cut to µs
+	if there := v.Quote.BidSize > 0 || v.Quote.AskSize > 0; limit == 0 || !there {
+		if st.stale {
+			c.fatal(msg, "stale")
+		}
+	} else if is := limit.Microseconds(); age > is+1 && !st.stale || age < is-1 && st.stale {
+		c.fatal(msg, "stale is %v at an age of %d of %d µs", st.stale, age, is)
 	}
 }
 
@@ -1010,10 +1043,11 @@ func TestModel(t *testing.T) {
 		total.deltas += w.deltas
 		total.resumed += w.resumed
 		total.merged += w.merged
+		total.aged += w.aged
 	})
-	t.Logf("%d messages: %d deltas, %d snapshots, %d gaps, %d resumed, %d with extremes", total.checked, total.deltas, total.snapshots,
-		total.gaps, total.resumed, total.merged)
-	if total.gaps == 0 || total.resumed == 0 || total.merged == 0 {
+	t.Logf("%d messages: %d deltas, %d snapshots, %d gaps, %d resumed, %d with extremes, %d stale", total.checked, total.deltas, total.snapshots,
+		total.gaps, total.resumed, total.merged, total.aged)
+	if total.aged == 0 || total.gaps == 0 || total.resumed == 0 || total.merged == 0 {
 		t.Error("the test did not come across what it is to test")
 	}
 }
@@ -1041,6 +1075,9 @@ func (w *world) subscribe(c *modelClient) {
 		req["venues"] = r.IntN(2) == 0
 		req["checksum"] = r.IntN(4) > 0
 	}
+	if channel == "quote" && r.IntN(2) == 0 {
+		req["max_age"] = []string{"15ms", "60ms", "1s"}[r.IntN(3)]
+	}
 	if channel != "ticker" && r.IntN(3) == 0 {
 		req["venue"] = fmt.Sprintf("venue%d", 1+r.IntN(testVenues))
 	}
@@ -1057,6 +1094,9 @@ func (w *world) subscribe(c *modelClient) {
 			map[string]wire.Position{k.symbol: {Epoch: st.epoch, Seq: st.seq}}
 		if channel == "book" {
 			req["depth"], req["venues"] = k.depth, k.venues
+		}
+		if delete(req, "max_age"); k.maxAge != "" {
+			req["max_age"] = k.maxAge
 		}
 		c.asked[k.symbol] = true
 		break
@@ -1103,8 +1143,10 @@ func (w *world) settle() {
 			c.drain()
 		}
 	}
-	if _, ok := w.lane.schedule.next(); ok {
-		w.t.Fatal("topics wait though their interval has passed")
+	for _, t := range w.lane.schedule.heap {
+		if t.key.maxAge == 0 || t.due <= w.now {
+			w.t.Fatal("topics wait though their interval has passed")
+		}
 	}
 	for _, c := range w.clients {
 		for sid, u := range c.s.subs {

@@ -187,7 +187,7 @@ func TestRefusals(t *testing.T) {
 		{`{"op":"subscribe","id":9,"channel":"book","symbols":["A"],"depth":1001}`, wire.CodeInvalidDepth, ""},
 		{`{"op":"subscribe","id":9,"channel":"book","symbols":["A"],"venue":"nowhere"}`, wire.CodeBadRequest, "nowhere"},
 		{`{"op":"subscribe","id":9,"channel":"ticker","symbols":["A"],"venue":"kraken"}`, wire.CodeBadRequest, "all venues"},
-		{`{"op":"subscribe","id":9,"channel":"quote","symbols":["A"],"max_age":"1s"}`, wire.CodeBadRequest, "max_age"},
+		{`{"op":"subscribe","id":9,"channel":"book","symbols":["A"],"max_age":"1s"}`, wire.CodeBadRequest, "max_age"},
 		{`{"op":"subscribe","id":9,"channel":"quote","symbols":["A"],"from":1}`, wire.CodeBadRequest, "from"},
 		{`{"op":"subscribe","id":9,"channel":"quote","symbols":["*"]}`, wire.CodeTooManySubscriptions, "4 streams"},
 		{`{"op":"unsubscribe","id":9,"channel":"quote","symbols":["A"]}`, wire.CodeBadRequest, "nothing"},

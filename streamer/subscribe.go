@@ -72,6 +72,8 @@ func refusal(req *wire.Request, code, format string, args ...any) *wire.Error {
 	return &wire.Error{ID: req.ID, Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
+const maxAgeQuote = "max_age is for channel quote"
+
 const tickerVenue = "ticker is over all venues; leave venue out"
 
 // unserved are fields of the protocol that this server has no answer to. They
@@ -81,12 +83,14 @@ var unserved = []struct {
 	name  string
 }{
 	{wire.FieldFrom | wire.FieldUntil | wire.FieldSpeed, "from, until, speed"},
-	{wire.FieldMaxAge, "max_age"},
 }
 
 // key returns what stream a request means for an instrument.
 func (s *session) key(req *wire.Request, venue market.VenueID, id market.InstrumentID) topicKey {
 	k := topicKey{format: s.format, instrument: id, channel: req.Channel, venue: venue, interval: s.hub.cfg.grantInterval(req.Interval)}
+	if req.Channel == wire.ChannelQuote {
+		k.maxAge = req.MaxAge
+	}
 	if req.Channel == wire.ChannelBook {
 		k.depth, k.checksum = req.Depth, req.Checksum
 		k.venues = req.Venues && venue == market.Consolidated
@@ -107,6 +111,9 @@ func (s *session) check(req *wire.Request) (market.VenueID, *wire.Error) {
 	venue, ok := s.hub.cfg.Directory.LookupVenue(req.Venue)
 	if !ok {
 		return 0, refusal(req, wire.CodeBadRequest, "venue %q is not known here; /v1/symbols lists each symbol's venues", req.Venue)
+	}
+	if req.Has(wire.FieldMaxAge) && req.Channel != wire.ChannelQuote {
+		return 0, refusal(req, wire.CodeBadRequest, maxAgeQuote)
 	}
 	if venue != market.Consolidated && req.Channel == wire.ChannelTicker {
 		return 0, refusal(req, wire.CodeBadRequest, tickerVenue)
@@ -221,7 +228,7 @@ func (s *session) start(req *wire.Request, keys []topicKey, all bool) *wire.Erro
 				t := l.open(key, now)
 				opened[i] = append(opened[i], t)
 				if all || s.subs[t.sid] == nil {
-					ack.Streams = append(ack.Streams, granted(t, &l.instrument(key.instrument).view.Scale))
+					ack.Streams = append(ack.Streams, granted(t, &l.instrument(key.instrument).view.Scale, req))
 				}
 			}
 		})
@@ -296,13 +303,28 @@ func (s *session) post(l *lane, fn func(now int64)) {
 	l.mail.post(fn)
 }
 
-func granted(t *topic, scale *market.Scale) wire.Granted {
+// granted returns what is granted, and where that is not what was asked for, what
+// was.
+func granted(t *topic, scale *market.Scale, req *wire.Request) wire.Granted {
 	g := wire.Granted{
 		SID: t.sid, Channel: t.key.channel, Symbol: t.symbol, Depth: t.key.depth,
 		Interval: wire.FormatInterval(t.key.interval), Venues: t.key.venues,
 	}
 	if t.key.venue != market.Consolidated {
 		g.Venue = t.venue
+	}
+	if t.key.maxAge > 0 {
+		g.MaxAge = wire.FormatInterval(t.key.maxAge)
+	}
+	var asked wire.Requested
+	if req.Has(wire.FieldInterval) && req.Interval != t.key.interval {
+		asked.Interval = wire.FormatInterval(req.Interval)
+	}
+	if req.Has(wire.FieldDepth) && t.key.channel == wire.ChannelBook && req.Depth != t.key.depth {
+		asked.Depth = &req.Depth
+	}
+	if asked != (wire.Requested{}) {
+		g.Requested = &asked
 	}
 	if p, z := int(scale.Price), int(scale.Size); p != 0 || z != 0 {
 		g.PriceDecimals, g.SizeDecimals = &p, &z
@@ -434,9 +456,6 @@ func (s *session) unsubscribeAll() {
 // update changes how streams are sent: each becomes another stream, with an ack
 // and a snapshot, and the one it was ends. A pattern goes on on the new terms.
 func (s *session) update(req *wire.Request) *wire.Error {
-	if req.Has(wire.FieldMaxAge) {
-		return refusal(req, wire.CodeBadRequest, "not served here: max_age")
-	}
 	s.control.Lock()
 	defer s.control.Unlock()
 	subs, err := s.selected(req)
@@ -449,7 +468,10 @@ func (s *session) update(req *wire.Request) *wire.Error {
 	seen := make(map[topicKey]bool)
 	for _, u := range subs {
 		was := u.topic.key
-		terms := wire.Request{Channel: was.channel, Depth: was.depth, Interval: was.interval, Venues: was.venues, Checksum: was.checksum}
+		terms := wire.Request{Channel: was.channel, Depth: was.depth, Interval: was.interval, Venues: was.venues, Checksum: was.checksum, MaxAge: was.maxAge}
+		if req.Has(wire.FieldMaxAge) && was.channel != wire.ChannelQuote {
+			return refusal(req, wire.CodeBadRequest, maxAgeQuote)
+		}
 		amend(&terms, req)
 		key := s.key(&terms, was.venue, was.instrument)
 		if key != was {
@@ -477,6 +499,9 @@ func amend(terms, by *wire.Request) {
 	}
 	if by.Has(wire.FieldInterval) {
 		terms.Interval = by.Interval
+	}
+	if by.Has(wire.FieldMaxAge) {
+		terms.MaxAge = by.MaxAge
 	}
 	if by.Has(wire.FieldVenues) {
 		terms.Venues = by.Venues

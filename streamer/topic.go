@@ -21,8 +21,9 @@ type topicKey struct {
 	venue      market.VenueID
 	depth      int // book: levels a side, 0 all
 	interval   time.Duration
-	venues     bool // book: split of each level by venue
-	checksum   bool // book
+	venues     bool          // book: split of each level by venue
+	checksum   bool          // book
+	maxAge     time.Duration // quote: older ones are marked as stale; 0 none
 }
 
 // content is what a topic shows, by channel. It remembers the state that was
@@ -152,6 +153,7 @@ func (t *topic) reload(v *orderbook.View) {
 	t.n, t.scale = 0, v.Scale
 	t.move(t.position(v))
 	t.content.load(v)
+	t.expire(t.lane.now)
 }
 
 // rescale converts what was sent to the view's scale. Where it does not fit, a
@@ -184,26 +186,56 @@ func (t *topic) changed(v *orderbook.View, u *orderbook.Update, now int64) {
 	t.n++
 	t.noted = t.position(v)
 	t.content.note(v, u)
+	next := t.sent + int64(t.key.interval)
 	if t.slot >= 0 {
-		return
+		if t.due <= next {
+			return
+		}
+		t.lane.schedule.remove(t) // it waited for its quote to become old
 	}
-	if next := t.sent + int64(t.key.interval); now >= next {
+	if now >= next {
 		t.emit(v, now)
 	} else {
-		t.due = next
-		t.lane.schedule.push(t)
+		t.wait(next)
+	}
+}
+
+// wait makes the lane send the topic at the time.
+func (t *topic) wait(until int64) {
+	t.due = until
+	t.lane.schedule.push(t)
+}
+
+// expire tells subscribers that the quote that was sent has become too old while
+// nothing changed, or waits until it does.
+func (t *topic) expire(now int64) {
+	c, ok := t.content.(*quoteContent)
+	if !ok || t.key.maxAge == 0 {
+		return
+	}
+	l, f := t.lane, t.key.format
+	h := wire.Head{SID: t.sid, Seq: t.seq, Prev: t.seq, TS: t.ts, RX: t.rx, TX: now}
+	l.buf, l.mark = f.BeginDelta(l.buf[:0], &h)
+	var old bool
+	if l.buf, old = c.expire(f.Nothing(l.buf)); old {
+		t.send(position{t.seq, t.ts, t.rx}, now)
+	}
+	if at, can := c.expires(&c.sent); can && !c.sent.stale && t.slot < 0 {
+		t.wait(at)
 	}
 }
 
 // emit appends one delta for everything since the last one, if there is anything.
 func (t *topic) emit(v *orderbook.View, now int64) {
 	if t.n == 0 {
+		t.expire(now)
 		return
 	}
 	if t.events {
 		t.flush(now)
 		return
 	}
+	defer t.expire(now)
 	if !t.rescale(v, now) {
 		return
 	}
@@ -345,6 +377,9 @@ func (t *topic) encodeNothing(now int64) *frame {
 	} else {
 		l.buf, l.mark = f.BeginDelta(l.buf[:0], &h)
 		l.buf = f.Nothing(l.buf)
+		if c, ok := t.content.(*quoteContent); ok && c.key.maxAge > 0 {
+			l.buf = appendFlag(f, l.buf, wire.KeyStale, c.tooOld(&c.sent)) // it may have become so since
+		}
 	}
 	return &frame{prev: t.seq, seq: t.seq, epoch: t.epochN, scale: t.scale, data: t.finish()}
 }

@@ -45,6 +45,15 @@ type Granted struct {
 	PriceDecimals *int    `json:"price_decimals,omitempty"`
 	SizeDecimals  *int    `json:"size_decimals,omitempty"`
 	TickSize      string  `json:"tick_size,omitempty"`
+	MaxAge        string  `json:"max_age,omitempty"` // quote: older ones are marked as stale
+	// Requested is what was asked for, as far as something else was granted.
+	Requested *Requested `json:"requested,omitempty"`
+}
+
+// Requested are the fields of a request in whose place something else was granted.
+type Requested struct {
+	Interval string `json:"interval,omitempty"`
+	Depth    *int   `json:"depth,omitempty"` // 0 all
 }
 
 // Ack answers a request that was done. Acks of one subscribe may come several

@@ -55,7 +55,16 @@ func appendProto(dst []byte, m Message) ([]byte, error) {
 
 func protoGranted(g *Granted) *wirev1.Granted {
 	p := &wirev1.Granted{Sid: g.SID, Channel: g.Channel.String(), Symbol: g.Symbol, Venue: g.Venue, Depth: uint32(g.Depth),
-		Interval: nanos(g.Interval), Venues: g.Venues, Bar: g.Bar, Delay: nanos(g.Delay), TickSize: g.TickSize}
+		Interval: nanos(g.Interval), Venues: g.Venues, Bar: g.Bar, Delay: nanos(g.Delay), TickSize: g.TickSize, MaxAge: nanos(g.MaxAge)}
+	if r := g.Requested; r != nil {
+		p.Requested = &wirev1.Requested{}
+		if r.Interval != "" {
+			p.Requested.Interval = proto.Int64(nanos(r.Interval))
+		}
+		if r.Depth != nil {
+			p.Requested.Depth = proto.Uint32(uint32(*r.Depth))
+		}
+	}
 	if g.PriceDecimals != nil {
 		p.PriceDecimals = proto.Uint32(uint32(*g.PriceDecimals))
 	}
@@ -165,6 +174,19 @@ func readGranted(g *wirev1.Granted) Granted {
 	out.Interval = FormatInterval(time.Duration(g.Interval))
 	if g.Delay != 0 {
 		out.Delay = FormatInterval(time.Duration(g.Delay))
+	}
+	if g.MaxAge != 0 {
+		out.MaxAge = FormatInterval(time.Duration(g.MaxAge))
+	}
+	if r := g.Requested; r != nil {
+		out.Requested = &Requested{}
+		if r.Interval != nil {
+			out.Requested.Interval = FormatInterval(time.Duration(*r.Interval))
+		}
+		if r.Depth != nil {
+			n := int(*r.Depth)
+			out.Requested.Depth = &n
+		}
 	}
 	if g.PriceDecimals != nil {
 		n := int(*g.PriceDecimals)

@@ -150,7 +150,7 @@ func TestProtoControl(t *testing.T) {
 		&Welcome{Version: "1", Server: "quotewire/1", Session: "c7", Heartbeat: 5000, Limits: Limits{Subscriptions: 5000, MinInterval: "100ms", Symbols: 7, RequestBytes: 9}},
 		&Ack{ID: "7", Op: OpSubscribe, Streams: []Granted{{SID: 12, Channel: ChannelBook, Symbol: "BTC-USD", Venue: "kraken", Depth: 10,
 			Interval: "1m", Venues: true, Delay: "15m", PriceDecimals: &two, SizeDecimals: &eight, TickSize: "0.01"},
-			{SID: 13, Channel: ChannelTrade, Symbol: "AAPL", Interval: "0", Bar: "5m"}}},
+			{SID: 13, Channel: ChannelQuote, Symbol: "AAPL", Interval: "0", Bar: "5m", MaxAge: "2s", Requested: &Requested{Interval: "3ms", Depth: &two}}}},
 		&Ack{Op: OpAuth},
 		&Error{ID: "3", Code: CodeUnknownSymbol, Message: "no such symbol", Symbols: []string{"AAPLL"}, RetryAfter: 1500},
 		&Heartbeat{TX: 1_764_000_000_000_000, Lag: 12, Interval: "250ms"},

@@ -825,6 +825,8 @@ type Granted struct {
 	PriceDecimals *uint32                `protobuf:"varint,10,opt,name=price_decimals,json=priceDecimals,proto3,oneof" json:"price_decimals,omitempty"` // that show any number so far exactly
 	SizeDecimals  *uint32                `protobuf:"varint,11,opt,name=size_decimals,json=sizeDecimals,proto3,oneof" json:"size_decimals,omitempty"`
 	TickSize      string                 `protobuf:"bytes,12,opt,name=tick_size,json=tickSize,proto3" json:"tick_size,omitempty"`
+	MaxAge        int64                  `protobuf:"varint,13,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"` // ns; quote: older ones are marked as stale; 0 none
+	Requested     *Requested             `protobuf:"bytes,14,opt,name=requested,proto3" json:"requested,omitempty"`          // what was asked for, as far as something else was granted
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -943,6 +945,73 @@ func (x *Granted) GetTickSize() string {
 	return ""
 }
 
+func (x *Granted) GetMaxAge() int64 {
+	if x != nil {
+		return x.MaxAge
+	}
+	return 0
+}
+
+func (x *Granted) GetRequested() *Requested {
+	if x != nil {
+		return x.Requested
+	}
+	return nil
+}
+
+// Requested are the fields of a request in whose place something else was granted.
+type Requested struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Interval      *int64                 `protobuf:"varint,1,opt,name=interval,proto3,oneof" json:"interval,omitempty"` // ns
+	Depth         *uint32                `protobuf:"varint,2,opt,name=depth,proto3,oneof" json:"depth,omitempty"`       // 0: all
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Requested) Reset() {
+	*x = Requested{}
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Requested) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Requested) ProtoMessage() {}
+
+func (x *Requested) ProtoReflect() protoreflect.Message {
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Requested.ProtoReflect.Descriptor instead.
+func (*Requested) Descriptor() ([]byte, []int) {
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Requested) GetInterval() int64 {
+	if x != nil && x.Interval != nil {
+		return *x.Interval
+	}
+	return 0
+}
+
+func (x *Requested) GetDepth() uint32 {
+	if x != nil && x.Depth != nil {
+		return *x.Depth
+	}
+	return 0
+}
+
 // Error answers a request that was refused, or tells why the connection ends.
 type Error struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -957,7 +1026,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[8]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -969,7 +1038,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[8]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -982,7 +1051,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{8}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Error) GetId() uint64 {
@@ -1032,7 +1101,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[9]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1044,7 +1113,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[9]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1057,7 +1126,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{9}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Heartbeat) GetTx() int64 {
@@ -1092,7 +1161,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[10]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1104,7 +1173,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[10]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1117,7 +1186,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{10}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Pong) GetId() uint64 {
@@ -1146,7 +1215,7 @@ type Scale struct {
 
 func (x *Scale) Reset() {
 	*x = Scale{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[11]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1158,7 +1227,7 @@ func (x *Scale) String() string {
 func (*Scale) ProtoMessage() {}
 
 func (x *Scale) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[11]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1171,7 +1240,7 @@ func (x *Scale) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Scale.ProtoReflect.Descriptor instead.
 func (*Scale) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{11}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Scale) GetSid() uint64 {
@@ -1208,7 +1277,7 @@ type Gap struct {
 
 func (x *Gap) Reset() {
 	*x = Gap{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[12]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1220,7 +1289,7 @@ func (x *Gap) String() string {
 func (*Gap) ProtoMessage() {}
 
 func (x *Gap) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[12]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1233,7 +1302,7 @@ func (x *Gap) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Gap.ProtoReflect.Descriptor instead.
 func (*Gap) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{12}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Gap) GetSid() uint64 {
@@ -1276,7 +1345,7 @@ type Watermark struct {
 
 func (x *Watermark) Reset() {
 	*x = Watermark{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[13]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1288,7 +1357,7 @@ func (x *Watermark) String() string {
 func (*Watermark) ProtoMessage() {}
 
 func (x *Watermark) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[13]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1301,7 +1370,7 @@ func (x *Watermark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Watermark.ProtoReflect.Descriptor instead.
 func (*Watermark) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{13}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Watermark) GetSid() uint64 {
@@ -1350,7 +1419,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[14]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1362,7 +1431,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[14]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1375,7 +1444,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{14}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Snapshot) GetSid() uint64 {
@@ -1536,7 +1605,7 @@ type Update struct {
 
 func (x *Update) Reset() {
 	*x = Update{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[15]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1548,7 +1617,7 @@ func (x *Update) String() string {
 func (*Update) ProtoMessage() {}
 
 func (x *Update) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[15]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1561,7 +1630,7 @@ func (x *Update) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Update.ProtoReflect.Descriptor instead.
 func (*Update) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{15}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Update) GetSid() uint64 {
@@ -1702,7 +1771,7 @@ type VenueSize struct {
 
 func (x *VenueSize) Reset() {
 	*x = VenueSize{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[16]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1714,7 +1783,7 @@ func (x *VenueSize) String() string {
 func (*VenueSize) ProtoMessage() {}
 
 func (x *VenueSize) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[16]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1727,7 +1796,7 @@ func (x *VenueSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VenueSize.ProtoReflect.Descriptor instead.
 func (*VenueSize) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{16}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *VenueSize) GetVenue() string {
@@ -1754,7 +1823,7 @@ type VenueSizes struct {
 
 func (x *VenueSizes) Reset() {
 	*x = VenueSizes{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[17]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1766,7 +1835,7 @@ func (x *VenueSizes) String() string {
 func (*VenueSizes) ProtoMessage() {}
 
 func (x *VenueSizes) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[17]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1779,7 +1848,7 @@ func (x *VenueSizes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VenueSizes.ProtoReflect.Descriptor instead.
 func (*VenueSizes) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{17}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *VenueSizes) GetSizes() []*VenueSize {
@@ -1800,7 +1869,7 @@ type Number struct {
 
 func (x *Number) Reset() {
 	*x = Number{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[18]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1812,7 +1881,7 @@ func (x *Number) String() string {
 func (*Number) ProtoMessage() {}
 
 func (x *Number) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[18]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1825,7 +1894,7 @@ func (x *Number) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Number.ProtoReflect.Descriptor instead.
 func (*Number) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{18}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Number) GetMantissa() int64 {
@@ -1853,7 +1922,7 @@ type Range struct {
 
 func (x *Range) Reset() {
 	*x = Range{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[19]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1865,7 +1934,7 @@ func (x *Range) String() string {
 func (*Range) ProtoMessage() {}
 
 func (x *Range) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[19]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1878,7 +1947,7 @@ func (x *Range) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Range.ProtoReflect.Descriptor instead.
 func (*Range) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{19}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Range) GetLow() int64 {
@@ -1920,7 +1989,7 @@ type Quote struct {
 
 func (x *Quote) Reset() {
 	*x = Quote{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[20]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1932,7 +2001,7 @@ func (x *Quote) String() string {
 func (*Quote) ProtoMessage() {}
 
 func (x *Quote) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[20]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1945,7 +2014,7 @@ func (x *Quote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quote.ProtoReflect.Descriptor instead.
 func (*Quote) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{20}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Quote) GetBid() int64 {
@@ -2070,7 +2139,7 @@ type Outs struct {
 
 func (x *Outs) Reset() {
 	*x = Outs{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[21]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2082,7 +2151,7 @@ func (x *Outs) String() string {
 func (*Outs) ProtoMessage() {}
 
 func (x *Outs) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[21]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2095,7 +2164,7 @@ func (x *Outs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outs.ProtoReflect.Descriptor instead.
 func (*Outs) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{21}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Outs) GetOut() []*Out {
@@ -2118,7 +2187,7 @@ type Out struct {
 
 func (x *Out) Reset() {
 	*x = Out{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[22]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2130,7 +2199,7 @@ func (x *Out) String() string {
 func (*Out) ProtoMessage() {}
 
 func (x *Out) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[22]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2143,7 +2212,7 @@ func (x *Out) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Out.ProtoReflect.Descriptor instead.
 func (*Out) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{22}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Out) GetVenue() string {
@@ -2189,7 +2258,7 @@ type Merged struct {
 
 func (x *Merged) Reset() {
 	*x = Merged{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[23]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2201,7 +2270,7 @@ func (x *Merged) String() string {
 func (*Merged) ProtoMessage() {}
 
 func (x *Merged) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[23]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2214,7 +2283,7 @@ func (x *Merged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Merged.ProtoReflect.Descriptor instead.
 func (*Merged) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{23}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Merged) GetBid() *Range {
@@ -2272,7 +2341,7 @@ type Book struct {
 
 func (x *Book) Reset() {
 	*x = Book{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[24]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2284,7 +2353,7 @@ func (x *Book) String() string {
 func (*Book) ProtoMessage() {}
 
 func (x *Book) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[24]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2297,7 +2366,7 @@ func (x *Book) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Book.ProtoReflect.Descriptor instead.
 func (*Book) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{24}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Book) GetBids() []*Level {
@@ -2340,7 +2409,7 @@ type Level struct {
 
 func (x *Level) Reset() {
 	*x = Level{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[25]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2352,7 +2421,7 @@ func (x *Level) String() string {
 func (*Level) ProtoMessage() {}
 
 func (x *Level) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[25]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2365,7 +2434,7 @@ func (x *Level) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Level.ProtoReflect.Descriptor instead.
 func (*Level) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{25}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Level) GetPrice() int64 {
@@ -2399,7 +2468,7 @@ type Trades struct {
 
 func (x *Trades) Reset() {
 	*x = Trades{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[26]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2411,7 +2480,7 @@ func (x *Trades) String() string {
 func (*Trades) ProtoMessage() {}
 
 func (x *Trades) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[26]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2424,7 +2493,7 @@ func (x *Trades) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Trades.ProtoReflect.Descriptor instead.
 func (*Trades) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{26}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Trades) GetEvents() []*TradeEvent {
@@ -2453,7 +2522,7 @@ type TradeEvent struct {
 
 func (x *TradeEvent) Reset() {
 	*x = TradeEvent{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[27]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2465,7 +2534,7 @@ func (x *TradeEvent) String() string {
 func (*TradeEvent) ProtoMessage() {}
 
 func (x *TradeEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[27]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2478,7 +2547,7 @@ func (x *TradeEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TradeEvent.ProtoReflect.Descriptor instead.
 func (*TradeEvent) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{27}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *TradeEvent) GetPrice() int64 {
@@ -2573,7 +2642,7 @@ type Ticker struct {
 
 func (x *Ticker) Reset() {
 	*x = Ticker{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[28]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2585,7 +2654,7 @@ func (x *Ticker) String() string {
 func (*Ticker) ProtoMessage() {}
 
 func (x *Ticker) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[28]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2598,7 +2667,7 @@ func (x *Ticker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ticker.ProtoReflect.Descriptor instead.
 func (*Ticker) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{28}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Ticker) GetLast() int64 {
@@ -2782,7 +2851,7 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	"\x03Ack\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x0e\n" +
 	"\x02op\x18\x02 \x01(\tR\x02op\x12/\n" +
-	"\astreams\x18\x03 \x03(\v2\x15.quotewire.v1.GrantedR\astreams\"\xed\x02\n" +
+	"\astreams\x18\x03 \x03(\v2\x15.quotewire.v1.GrantedR\astreams\"\xbd\x03\n" +
 	"\aGranted\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\x04R\x03sid\x12\x18\n" +
 	"\achannel\x18\x02 \x01(\tR\achannel\x12\x16\n" +
@@ -2796,9 +2865,16 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	"\x0eprice_decimals\x18\n" +
 	" \x01(\rH\x00R\rpriceDecimals\x88\x01\x01\x12(\n" +
 	"\rsize_decimals\x18\v \x01(\rH\x01R\fsizeDecimals\x88\x01\x01\x12\x1b\n" +
-	"\ttick_size\x18\f \x01(\tR\btickSizeB\x11\n" +
+	"\ttick_size\x18\f \x01(\tR\btickSize\x12\x17\n" +
+	"\amax_age\x18\r \x01(\x03R\x06maxAge\x125\n" +
+	"\trequested\x18\x0e \x01(\v2\x17.quotewire.v1.RequestedR\trequestedB\x11\n" +
 	"\x0f_price_decimalsB\x10\n" +
-	"\x0e_size_decimals\"\x80\x01\n" +
+	"\x0e_size_decimals\"^\n" +
+	"\tRequested\x12\x1f\n" +
+	"\binterval\x18\x01 \x01(\x03H\x00R\binterval\x88\x01\x01\x12\x19\n" +
+	"\x05depth\x18\x02 \x01(\rH\x01R\x05depth\x88\x01\x01B\v\n" +
+	"\t_intervalB\b\n" +
+	"\x06_depth\"\x80\x01\n" +
 	"\x05Error\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x18\n" +
@@ -2985,7 +3061,7 @@ func file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP() []byte {
 	return file_streamer_wire_wirev1_quotewire_proto_rawDescData
 }
 
-var file_streamer_wire_wirev1_quotewire_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_streamer_wire_wirev1_quotewire_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_streamer_wire_wirev1_quotewire_proto_goTypes = []any{
 	(*Frame)(nil),      // 0: quotewire.v1.Frame
 	(*Message)(nil),    // 1: quotewire.v1.Message
@@ -2995,77 +3071,79 @@ var file_streamer_wire_wirev1_quotewire_proto_goTypes = []any{
 	(*Limits)(nil),     // 5: quotewire.v1.Limits
 	(*Ack)(nil),        // 6: quotewire.v1.Ack
 	(*Granted)(nil),    // 7: quotewire.v1.Granted
-	(*Error)(nil),      // 8: quotewire.v1.Error
-	(*Heartbeat)(nil),  // 9: quotewire.v1.Heartbeat
-	(*Pong)(nil),       // 10: quotewire.v1.Pong
-	(*Scale)(nil),      // 11: quotewire.v1.Scale
-	(*Gap)(nil),        // 12: quotewire.v1.Gap
-	(*Watermark)(nil),  // 13: quotewire.v1.Watermark
-	(*Snapshot)(nil),   // 14: quotewire.v1.Snapshot
-	(*Update)(nil),     // 15: quotewire.v1.Update
-	(*VenueSize)(nil),  // 16: quotewire.v1.VenueSize
-	(*VenueSizes)(nil), // 17: quotewire.v1.VenueSizes
-	(*Number)(nil),     // 18: quotewire.v1.Number
-	(*Range)(nil),      // 19: quotewire.v1.Range
-	(*Quote)(nil),      // 20: quotewire.v1.Quote
-	(*Outs)(nil),       // 21: quotewire.v1.Outs
-	(*Out)(nil),        // 22: quotewire.v1.Out
-	(*Merged)(nil),     // 23: quotewire.v1.Merged
-	(*Book)(nil),       // 24: quotewire.v1.Book
-	(*Level)(nil),      // 25: quotewire.v1.Level
-	(*Trades)(nil),     // 26: quotewire.v1.Trades
-	(*TradeEvent)(nil), // 27: quotewire.v1.TradeEvent
-	(*Ticker)(nil),     // 28: quotewire.v1.Ticker
-	nil,                // 29: quotewire.v1.Request.ResumeEntry
+	(*Requested)(nil),  // 8: quotewire.v1.Requested
+	(*Error)(nil),      // 9: quotewire.v1.Error
+	(*Heartbeat)(nil),  // 10: quotewire.v1.Heartbeat
+	(*Pong)(nil),       // 11: quotewire.v1.Pong
+	(*Scale)(nil),      // 12: quotewire.v1.Scale
+	(*Gap)(nil),        // 13: quotewire.v1.Gap
+	(*Watermark)(nil),  // 14: quotewire.v1.Watermark
+	(*Snapshot)(nil),   // 15: quotewire.v1.Snapshot
+	(*Update)(nil),     // 16: quotewire.v1.Update
+	(*VenueSize)(nil),  // 17: quotewire.v1.VenueSize
+	(*VenueSizes)(nil), // 18: quotewire.v1.VenueSizes
+	(*Number)(nil),     // 19: quotewire.v1.Number
+	(*Range)(nil),      // 20: quotewire.v1.Range
+	(*Quote)(nil),      // 21: quotewire.v1.Quote
+	(*Outs)(nil),       // 22: quotewire.v1.Outs
+	(*Out)(nil),        // 23: quotewire.v1.Out
+	(*Merged)(nil),     // 24: quotewire.v1.Merged
+	(*Book)(nil),       // 25: quotewire.v1.Book
+	(*Level)(nil),      // 26: quotewire.v1.Level
+	(*Trades)(nil),     // 27: quotewire.v1.Trades
+	(*TradeEvent)(nil), // 28: quotewire.v1.TradeEvent
+	(*Ticker)(nil),     // 29: quotewire.v1.Ticker
+	nil,                // 30: quotewire.v1.Request.ResumeEntry
 }
 var file_streamer_wire_wirev1_quotewire_proto_depIdxs = []int32{
 	1,  // 0: quotewire.v1.Frame.messages:type_name -> quotewire.v1.Message
 	4,  // 1: quotewire.v1.Message.welcome:type_name -> quotewire.v1.Welcome
 	6,  // 2: quotewire.v1.Message.ack:type_name -> quotewire.v1.Ack
-	8,  // 3: quotewire.v1.Message.error:type_name -> quotewire.v1.Error
-	9,  // 4: quotewire.v1.Message.heartbeat:type_name -> quotewire.v1.Heartbeat
-	10, // 5: quotewire.v1.Message.pong:type_name -> quotewire.v1.Pong
-	11, // 6: quotewire.v1.Message.scale:type_name -> quotewire.v1.Scale
-	12, // 7: quotewire.v1.Message.gap:type_name -> quotewire.v1.Gap
-	13, // 8: quotewire.v1.Message.watermark:type_name -> quotewire.v1.Watermark
-	14, // 9: quotewire.v1.Message.snapshot:type_name -> quotewire.v1.Snapshot
-	15, // 10: quotewire.v1.Message.delta:type_name -> quotewire.v1.Update
-	15, // 11: quotewire.v1.Message.trade:type_name -> quotewire.v1.Update
-	15, // 12: quotewire.v1.Message.bar:type_name -> quotewire.v1.Update
-	15, // 13: quotewire.v1.Message.status:type_name -> quotewire.v1.Update
-	29, // 14: quotewire.v1.Request.resume:type_name -> quotewire.v1.Request.ResumeEntry
+	9,  // 3: quotewire.v1.Message.error:type_name -> quotewire.v1.Error
+	10, // 4: quotewire.v1.Message.heartbeat:type_name -> quotewire.v1.Heartbeat
+	11, // 5: quotewire.v1.Message.pong:type_name -> quotewire.v1.Pong
+	12, // 6: quotewire.v1.Message.scale:type_name -> quotewire.v1.Scale
+	13, // 7: quotewire.v1.Message.gap:type_name -> quotewire.v1.Gap
+	14, // 8: quotewire.v1.Message.watermark:type_name -> quotewire.v1.Watermark
+	15, // 9: quotewire.v1.Message.snapshot:type_name -> quotewire.v1.Snapshot
+	16, // 10: quotewire.v1.Message.delta:type_name -> quotewire.v1.Update
+	16, // 11: quotewire.v1.Message.trade:type_name -> quotewire.v1.Update
+	16, // 12: quotewire.v1.Message.bar:type_name -> quotewire.v1.Update
+	16, // 13: quotewire.v1.Message.status:type_name -> quotewire.v1.Update
+	30, // 14: quotewire.v1.Request.resume:type_name -> quotewire.v1.Request.ResumeEntry
 	5,  // 15: quotewire.v1.Welcome.limits:type_name -> quotewire.v1.Limits
 	7,  // 16: quotewire.v1.Ack.streams:type_name -> quotewire.v1.Granted
-	20, // 17: quotewire.v1.Snapshot.quote:type_name -> quotewire.v1.Quote
-	24, // 18: quotewire.v1.Snapshot.book:type_name -> quotewire.v1.Book
-	26, // 19: quotewire.v1.Snapshot.trades:type_name -> quotewire.v1.Trades
-	28, // 20: quotewire.v1.Snapshot.ticker:type_name -> quotewire.v1.Ticker
-	20, // 21: quotewire.v1.Update.quote:type_name -> quotewire.v1.Quote
-	24, // 22: quotewire.v1.Update.book:type_name -> quotewire.v1.Book
-	26, // 23: quotewire.v1.Update.trades:type_name -> quotewire.v1.Trades
-	28, // 24: quotewire.v1.Update.ticker:type_name -> quotewire.v1.Ticker
-	16, // 25: quotewire.v1.VenueSizes.sizes:type_name -> quotewire.v1.VenueSize
-	17, // 26: quotewire.v1.Quote.bid_venues:type_name -> quotewire.v1.VenueSizes
-	17, // 27: quotewire.v1.Quote.ask_venues:type_name -> quotewire.v1.VenueSizes
-	21, // 28: quotewire.v1.Quote.out:type_name -> quotewire.v1.Outs
-	23, // 29: quotewire.v1.Quote.merged:type_name -> quotewire.v1.Merged
-	22, // 30: quotewire.v1.Outs.out:type_name -> quotewire.v1.Out
-	19, // 31: quotewire.v1.Merged.bid:type_name -> quotewire.v1.Range
-	19, // 32: quotewire.v1.Merged.ask:type_name -> quotewire.v1.Range
-	19, // 33: quotewire.v1.Merged.last:type_name -> quotewire.v1.Range
-	18, // 34: quotewire.v1.Merged.vwap:type_name -> quotewire.v1.Number
-	25, // 35: quotewire.v1.Book.bids:type_name -> quotewire.v1.Level
-	25, // 36: quotewire.v1.Book.asks:type_name -> quotewire.v1.Level
-	16, // 37: quotewire.v1.Level.venues:type_name -> quotewire.v1.VenueSize
-	27, // 38: quotewire.v1.Trades.events:type_name -> quotewire.v1.TradeEvent
-	18, // 39: quotewire.v1.Ticker.vwap:type_name -> quotewire.v1.Number
-	23, // 40: quotewire.v1.Ticker.merged:type_name -> quotewire.v1.Merged
-	3,  // 41: quotewire.v1.Request.ResumeEntry.value:type_name -> quotewire.v1.Position
-	42, // [42:42] is the sub-list for method output_type
-	42, // [42:42] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	8,  // 17: quotewire.v1.Granted.requested:type_name -> quotewire.v1.Requested
+	21, // 18: quotewire.v1.Snapshot.quote:type_name -> quotewire.v1.Quote
+	25, // 19: quotewire.v1.Snapshot.book:type_name -> quotewire.v1.Book
+	27, // 20: quotewire.v1.Snapshot.trades:type_name -> quotewire.v1.Trades
+	29, // 21: quotewire.v1.Snapshot.ticker:type_name -> quotewire.v1.Ticker
+	21, // 22: quotewire.v1.Update.quote:type_name -> quotewire.v1.Quote
+	25, // 23: quotewire.v1.Update.book:type_name -> quotewire.v1.Book
+	27, // 24: quotewire.v1.Update.trades:type_name -> quotewire.v1.Trades
+	29, // 25: quotewire.v1.Update.ticker:type_name -> quotewire.v1.Ticker
+	17, // 26: quotewire.v1.VenueSizes.sizes:type_name -> quotewire.v1.VenueSize
+	18, // 27: quotewire.v1.Quote.bid_venues:type_name -> quotewire.v1.VenueSizes
+	18, // 28: quotewire.v1.Quote.ask_venues:type_name -> quotewire.v1.VenueSizes
+	22, // 29: quotewire.v1.Quote.out:type_name -> quotewire.v1.Outs
+	24, // 30: quotewire.v1.Quote.merged:type_name -> quotewire.v1.Merged
+	23, // 31: quotewire.v1.Outs.out:type_name -> quotewire.v1.Out
+	20, // 32: quotewire.v1.Merged.bid:type_name -> quotewire.v1.Range
+	20, // 33: quotewire.v1.Merged.ask:type_name -> quotewire.v1.Range
+	20, // 34: quotewire.v1.Merged.last:type_name -> quotewire.v1.Range
+	19, // 35: quotewire.v1.Merged.vwap:type_name -> quotewire.v1.Number
+	26, // 36: quotewire.v1.Book.bids:type_name -> quotewire.v1.Level
+	26, // 37: quotewire.v1.Book.asks:type_name -> quotewire.v1.Level
+	17, // 38: quotewire.v1.Level.venues:type_name -> quotewire.v1.VenueSize
+	28, // 39: quotewire.v1.Trades.events:type_name -> quotewire.v1.TradeEvent
+	19, // 40: quotewire.v1.Ticker.vwap:type_name -> quotewire.v1.Number
+	24, // 41: quotewire.v1.Ticker.merged:type_name -> quotewire.v1.Merged
+	3,  // 42: quotewire.v1.Request.ResumeEntry.value:type_name -> quotewire.v1.Position
+	43, // [43:43] is the sub-list for method output_type
+	43, // [43:43] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_streamer_wire_wirev1_quotewire_proto_init() }
@@ -3091,28 +3169,29 @@ func file_streamer_wire_wirev1_quotewire_proto_init() {
 	file_streamer_wire_wirev1_quotewire_proto_msgTypes[2].OneofWrappers = []any{}
 	file_streamer_wire_wirev1_quotewire_proto_msgTypes[3].OneofWrappers = []any{}
 	file_streamer_wire_wirev1_quotewire_proto_msgTypes[7].OneofWrappers = []any{}
-	file_streamer_wire_wirev1_quotewire_proto_msgTypes[14].OneofWrappers = []any{
+	file_streamer_wire_wirev1_quotewire_proto_msgTypes[8].OneofWrappers = []any{}
+	file_streamer_wire_wirev1_quotewire_proto_msgTypes[15].OneofWrappers = []any{
 		(*Snapshot_Quote)(nil),
 		(*Snapshot_Book)(nil),
 		(*Snapshot_Trades)(nil),
 		(*Snapshot_Ticker)(nil),
 	}
-	file_streamer_wire_wirev1_quotewire_proto_msgTypes[15].OneofWrappers = []any{
+	file_streamer_wire_wirev1_quotewire_proto_msgTypes[16].OneofWrappers = []any{
 		(*Update_Quote)(nil),
 		(*Update_Book)(nil),
 		(*Update_Trades)(nil),
 		(*Update_Ticker)(nil),
 	}
-	file_streamer_wire_wirev1_quotewire_proto_msgTypes[20].OneofWrappers = []any{}
-	file_streamer_wire_wirev1_quotewire_proto_msgTypes[24].OneofWrappers = []any{}
-	file_streamer_wire_wirev1_quotewire_proto_msgTypes[28].OneofWrappers = []any{}
+	file_streamer_wire_wirev1_quotewire_proto_msgTypes[21].OneofWrappers = []any{}
+	file_streamer_wire_wirev1_quotewire_proto_msgTypes[25].OneofWrappers = []any{}
+	file_streamer_wire_wirev1_quotewire_proto_msgTypes[29].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_streamer_wire_wirev1_quotewire_proto_rawDesc), len(file_streamer_wire_wirev1_quotewire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   30,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
