@@ -25,9 +25,12 @@ const (
 	// the REST snapshot that a provider's resync starts from, in Payload; URL
 	// is what was asked.
 	Reply
+	// Leaving says that we are about to end the connection and that another feed
+	// stands ready to take its place. No Payload. Data goes on until Down.
+	Leaving
 )
 
-var frameKinds = [...]string{"data", "up", "down", "stale", "lost", "reply"}
+var frameKinds = [...]string{"data", "up", "down", "stale", "lost", "reply", "leaving"}
 
 // String returns the kind's lower-case name.
 func (k FrameKind) String() string {

@@ -26,6 +26,13 @@ type Policy struct {
 	MaxRetryAfter time.Duration
 	// ConnectTimeout bounds dialing and signing in. Default 20 s.
 	ConnectTimeout time.Duration
+	// Lifetime is the age at which a [Relay] replaces a connection, because its
+	// provider would cut it not much later; negative is never. Default: what the
+	// Connector says if it has a method Lifetime() time.Duration, else never.
+	Lifetime time.Duration
+	// Handover bounds how long the old connection of a Relay waits for the books
+	// of the new one. Default 10 min.
+	Handover time.Duration
 	// ResyncEvery is the least time between two resyncs of one symbol. Default
 	// 5 s.
 	ResyncEvery time.Duration
@@ -45,6 +52,10 @@ func (p Policy) withDefaults(c Connector) Policy {
 	if m, ok := c.(interface{ Mute() time.Duration }); ok {
 		set(&p.Mute, m.Mute())
 	}
+	if l, ok := c.(interface{ Lifetime() time.Duration }); ok {
+		set(&p.Lifetime, l.Lifetime())
+	}
+	set(&p.Handover, 10*time.Minute)
 	set(&p.Mute, 10*time.Second)
 	set(&p.Stable, 30*time.Second)
 	set(&p.InitialBackoff, 500*time.Millisecond)

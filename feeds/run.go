@@ -39,6 +39,11 @@ func (r *run) attempt(parent context.Context) (*DisconnectError, error) {
 		r.s.try = try
 	})
 
+	if r.s.Dials != nil {
+		if err := r.s.Dials.Wait(ctx); err != nil {
+			return r.explain(parent, ctx, err), nil // only with ctx
+		}
+	}
 	timeout := time.AfterFunc(r.policy.ConnectTimeout, func() { cancel(errConnectTimeout) })
 	conn, err := r.s.Connector.Connect(ctx, try)
 	timeout.Stop()

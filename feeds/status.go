@@ -17,6 +17,7 @@ const (
 	StateDown       State = "down"       // waiting to reconnect
 	StateRefused    State = "refused"    // waiting long: the provider does not accept our credentials
 	StateEvicted    State = "evicted"    // waiting long: another program uses our key
+	StateStandby    State = "standby"    // of a Relay: the other line is at work
 )
 
 // Status is how a feed is at one moment. Its JSON has times as microseconds

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Supervisor is the [Source] of one live feed: it keeps a connection of its
@@ -26,7 +28,8 @@ type Supervisor struct {
 	Provider  string // which decoder understands it
 	Connector Connector
 	Policy    Policy
-	Logger    *slog.Logger // nil discards
+	Dials     *rate.Limiter // spaces attempts to connect, those of other feeds of the provider too; nil does not
+	Logger    *slog.Logger  // nil discards
 
 	frames, bytes, resyncsSent atomic.Uint64
 	lastFrame                  atomic.Int64 // ns since the Unix epoch
@@ -36,6 +39,7 @@ type Supervisor struct {
 
 	mu     sync.Mutex // guards what changes at transitions only
 	status Status     // without what is counted above
+	run    *run       // of Run; nil while it is not running
 	ups    uint64     // connections that came up
 	try    *Attempt   // the latest
 	conn   Connection // nil unless up
@@ -47,7 +51,8 @@ type Supervisor struct {
 func (s *Supervisor) Run(ctx context.Context, emit func(Frame) error) error {
 	policy := s.Policy.withDefaults(s.Connector)
 	r := &run{s: s, policy: policy, retry: newRetry(policy), downstream: emit, logger: s.logger()}
-	defer s.transition(func(st *Status) { st.State, st.NextRetry = StateStopped, time.Time{} })
+	s.transition(func(*Status) { s.run = r })
+	defer s.transition(func(st *Status) { s.run, st.State, st.NextRetry = nil, StateStopped, time.Time{} })
 	for {
 		end, err := r.attempt(ctx)
 		if err != nil {
@@ -67,6 +72,22 @@ func (s *Supervisor) Run(ctx context.Context, emit func(Frame) error) error {
 // no such request it does nothing.
 func (s *Supervisor) Resync(venueSymbol string) {
 	s.resyncs.ask(venueSymbol, time.Now(), s.Policy.withDefaults(s.Connector).ResyncEvery)
+}
+
+// Lifetime returns the age at which a connection of the feed is to be relieved, by
+// its Policy and its Connector; 0 or less is never.
+func (s *Supervisor) Lifetime() time.Duration { return s.Policy.withDefaults(s.Connector).Lifetime }
+
+// leave tells downstream that the connection, if one is up, is about to be ended
+// on purpose.
+func (s *Supervisor) leave() {
+	s.mu.Lock()
+	r, up := s.run, s.conn != nil
+	s.mu.Unlock()
+	if r != nil && up {
+		// What fails downstream ends the run by itself.
+		_ = r.emit(Frame{Kind: Leaving, Feed: s.Feed, Provider: s.Provider})
+	}
 }
 
 // Status returns how the feed is now.

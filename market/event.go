@@ -79,11 +79,15 @@ const (
 	// queue. With FlagPiecemeal an order is told before what it trades at once, so
 	// that it takes part in the book only when it no longer crosses it.
 	KindOrder
+	// KindLeave means that the feed's connection is about to be ended on purpose
+	// and that another feed stands ready: its books give way wherever the other's
+	// are as new.
+	KindLeave
 )
 
 var kindNames = [...]string{"none", "level", "clear", "checksum", "quote", "trade", "bar",
 	"status", "instrument", "gap", "up", "down", "stale", "heartbeat", "value", "luld", "imbalance",
-	"correction", "cancel", "order"}
+	"correction", "cancel", "order", "leave"}
 
 // String returns the kind's lower-case name.
 func (k Kind) String() string {

@@ -131,6 +131,8 @@ func (d *base) control(dst []market.Event, f feeds.Frame) ([]market.Event, error
 		k = market.KindStale
 	case feeds.Lost:
 		k = market.KindGap
+	case feeds.Leaving:
+		k = market.KindLeave
 	default:
 		return dst, &Refusal{Cause: CauseUnknownType, Detail: fmt.Sprintf("frame kind %d", f.Kind), Count: 1}
 	}

@@ -223,6 +223,21 @@ func (e *Engine) each(ctx context.Context, fn func(i int, s *Shard)) error {
 	return nil
 }
 
+// Relief adds up [Shard.Relief] of all shards. It needs Run to be running.
+func (e *Engine) Relief(ctx context.Context, from, to market.FeedID) (Relief, error) {
+	parts := make([]Relief, len(e.shards))
+	err := e.each(ctx, func(i int, s *Shard) { parts[i] = s.Relief(from, to) })
+	if err != nil {
+		return Relief{}, fmt.Errorf("compare feeds: %w", err)
+	}
+	var sum Relief
+	for _, p := range parts {
+		sum.Waiting += p.Waiting
+		sum.Shown += p.Shown
+	}
+	return sum, nil
+}
+
 // Drain waits until all that was submitted before has been applied and its
 // updates handed to the sinks. It needs Run to be running.
 func (e *Engine) Drain(ctx context.Context) error {

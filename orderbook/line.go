@@ -22,6 +22,10 @@ import "github.com/quotewire/quotewire/market"
 // symbol with a message a minute does not flip, because what counts is a message
 // missed, not the time since the last. Where the shown line is lost, the one that
 // is ahead among those left takes over at once, as far behind as it is.
+//
+// A line that is about to be ended on purpose (KindLeave) comes behind all others:
+// its books give way at once where another's is as new by the venue's time, else
+// at the message that makes it so. When it ends, nothing shows it any longer.
 
 // claimWait is how many LineLags a line that was late waits before it may take
 // its place back.
@@ -63,6 +67,12 @@ func (s *Shard) follow(b *book, first bool, at int64) {
 		}
 		return
 	}
+	if w.feed.leaving && !b.feed.leaving {
+		if b.reaches(w) {
+			s.take(b, at)
+		}
+		return
+	}
 	comparable := b.timed == w.timed
 	if !comparable && !b.timed {
 		return // an image without a time may be older than what is shown
@@ -71,7 +81,7 @@ func (s *Shard) follow(b *book, first bool, at int64) {
 		b.ahead = 0
 		return
 	}
-	if !comparable || b.stats.Feed > w.stats.Feed || b.at < b.claimFrom {
+	if !comparable || b.feed.leaving || b.stats.Feed > w.stats.Feed || b.at < b.claimFrom {
 		if first {
 			return
 		}
@@ -84,7 +94,57 @@ func (s *Shard) follow(b *book, first bool, at int64) {
 		}
 		w.claimFrom = b.at + claimWait*lag
 	}
-	v.show(b)
-	b.in.tellAll(v)
-	b.in.tellState(v, at)
+	s.take(b, at)
+}
+
+// take shows the book in place of another line's.
+func (s *Shard) take(b *book, at int64) {
+	b.venue.show(b)
+	b.in.tellAll(b.venue)
+	b.in.tellState(b.venue, at)
+}
+
+// reaches reports whether the book has all that the other line's has, so that it
+// can take its place without leading back.
+func (b *book) reaches(w *book) bool {
+	if b.timed == w.timed {
+		return b.at >= w.at
+	}
+	return b.stats.LastMessage >= w.stats.LastMessage
+}
+
+// yield makes a leaving line's book give way to another's that is as new. Where
+// there is none yet, the message that makes it so does it, see follow.
+func (s *Shard) yield(w *book, at int64) {
+	if w.venue.shown != w || !w.live() {
+		return
+	}
+	for _, b := range w.venue.books {
+		if b.live() && !b.feed.leaving && b.reaches(w) {
+			s.take(b, at)
+			return
+		}
+	}
+}
+
+// Relief is how far the books of one feed could do without another's.
+type Relief struct {
+	Waiting int // books that are live on the feed that is to go, and not on the other
+	Shown   int // books shown of the feed that is to go, though the other's are live
+}
+
+// Relief returns how far the books of a feed could go for those of another.
+func (s *Shard) Relief(from, to market.FeedID) (r Relief) {
+	for _, b := range s.feed(from).books {
+		if !b.live() {
+			continue
+		}
+		switch o := b.venue.book(to); {
+		case o == nil || !o.live():
+			r.Waiting++
+		case b.venue.shown == b:
+			r.Shown++
+		}
+	}
+	return r
 }

@@ -15,6 +15,7 @@ import (
 type wire struct {
 	feed        market.FeedID
 	live, known bool
+	leaving     bool
 	at, image   int // message applied last; the one that its image was as of
 }
 
@@ -22,7 +23,8 @@ type wire struct {
 // lost, come back with an image and fall silent. What is shown is a true book of
 // the history at every update; it goes back only where the shown line is lost, to
 // what the other has; a line that has what the shown one misses is waited for no
-// longer than LineLag; and every numbered print that any line brought is there
+// longer than LineLag; one that is leaving is shown no longer than until the other
+// has what it has, and its end is then no loss; and every numbered print that any line brought is there
 // once.
 func TestTwoLines(t *testing.T) {
 	const lag = int64(100 * time.Millisecond)
@@ -69,7 +71,7 @@ func TestTwoLines(t *testing.T) {
 		for range rapid.IntRange(1, 80).Draw(t, "steps") {
 			l := lines[rapid.IntRange(0, 1).Draw(t, "line")]
 			lost := false
-			switch rapid.SampledFrom([]string{"market", "market", "market", "deliver", "deliver", "deliver", "deliver", "catch up", "wait", "lose", "gap"}).Draw(t, "what") {
+			switch rapid.SampledFrom([]string{"market", "market", "market", "deliver", "deliver", "deliver", "deliver", "catch up", "wait", "lose", "gap", "leave"}).Draw(t, "what") {
 			case "market":
 				now += rapid.Int64Range(1, 150).Draw(t, "ms") * int64(time.Millisecond)
 				times = append(times, now)
@@ -77,6 +79,12 @@ func TestTwoLines(t *testing.T) {
 			case "wait":
 				now += int64(time.Second)
 				continue
+			case "leave":
+				if !l.live {
+					continue
+				}
+				l.leaving = true
+				say(l, market.Event{Kind: market.KindLeave})
 			case "lose", "gap":
 				if !l.live {
 					// Comes up, with an image as of now or of a while ago.
@@ -88,6 +96,12 @@ func TestTwoLines(t *testing.T) {
 					break
 				}
 				l.live, lost = false, true
+				if r.shard.Relief(l.feed, 3-l.feed) == (Relief{}) {
+					lost = false // another stands for it already
+				} else if other := lines[2-l.feed]; l.leaving && !other.leaving && other.live && other.at >= l.at {
+					t.Fatalf("line %d is leaving, the other has all that it has: %+v", l.feed, r.shard.Relief(l.feed, 3-l.feed))
+				}
+				l.leaving = false
 				say(l, market.Event{Kind: market.KindDown})
 			default:
 				n := 1

@@ -14,6 +14,9 @@ type feedState struct {
 	halts []*instrument // whose status at all venues it told
 	down  bool          // it was lost and did not come up since
 	stale bool
+	// leaving: its connection is about to be ended on purpose, and another feed
+	// stands ready.
+	leaving bool
 }
 
 func (f *feedState) add(b *book) {
@@ -28,7 +31,7 @@ func (f *feedState) add(b *book) {
 func (s *Shard) applyFeed(f *feedState, e *market.Event) {
 	switch e.Kind {
 	case market.KindUp:
-		f.down = false
+		f.down, f.leaving = false, false
 		s.eachBook(f, e, func(b *book) {
 			b.freshLine, b.askedAt, b.halted = true, 0, false
 			b.forget()
@@ -39,7 +42,7 @@ func (s *Shard) applyFeed(f *feedState, e *market.Event) {
 			}
 		})
 	case market.KindDown:
-		f.down, f.stale = true, false
+		f.down, f.stale, f.leaving = true, false, false
 		s.eachBook(f, e, func(b *book) {
 			b.askedAt, b.halted = 0, false
 			b.forget()
@@ -48,6 +51,9 @@ func (s *Shard) applyFeed(f *feedState, e *market.Event) {
 				s.refresh(b, e.Received)
 			}
 		})
+	case market.KindLeave:
+		f.leaving = true
+		s.eachBook(f, e, func(b *book) { s.yield(b, e.Received) })
 	case market.KindStale:
 		if f.stale {
 			return

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/quotewire/quotewire/feeds"
 	"github.com/quotewire/quotewire/feeds/alpaca"
@@ -25,7 +26,17 @@ type adapter struct {
 	// oneConnection says why the provider allows a key one connection only; ""
 	// where it allows more.
 	oneConnection string
+	// perConnection returns how many symbols one connection carries; nil or 0 is
+	// any number.
+	perConnection func(feedConfig) int
+	// dialEvery and dialBurst space the attempts to connect to the provider's own
+	// hosts, by what it allows an address; 0 is as they come.
+	dialEvery time.Duration
+	dialBurst int
 }
+
+// symbols is a perConnection that no setting changes.
+func symbols(n int) func(feedConfig) int { return func(feedConfig) int { return n } }
 
 // adapters are the providers that a config may name.
 func adapters() map[string]adapter {
@@ -66,12 +77,18 @@ func adapters() map[string]adapter {
 					Credentials: coinbase.Credentials{Key: c.APIKey, Secret: c.APISecret, Passphrase: c.Passphrase}})
 			},
 			channels: []string{coinbase.Level2Batch, coinbase.Level2, coinbase.Matches, coinbase.Heartbeat, coinbase.Status},
+			// Coinbase advises to spread products and names no number. It takes 8
+			// connections a second.
+			perConnection: symbols(100), dialEvery: 150 * time.Millisecond, dialBurst: 8,
 		},
 		"coinbase-advanced": {
 			connect: func(c feedConfig, _ *slog.Logger) (feeds.Connector, error) {
 				return coinbaseadvanced.New(coinbaseadvanced.Config{URL: c.URL, Products: c.Symbols, Channels: c.Channels})
 			},
 			channels: coinbaseadvanced.Channels(),
+			// As at Coinbase Exchange; and what one lost message costs is the books
+			// of a connection.
+			perConnection: symbols(100), dialEvery: 150 * time.Millisecond, dialBurst: 8,
 		},
 		"kraken": {
 			connect: func(c feedConfig, _ *slog.Logger) (feeds.Connector, error) {
@@ -87,6 +104,9 @@ func adapters() map[string]adapter {
 			},
 			channels: []string{"book", "trade"},
 			defaults: []string{"book", "trade"},
+			// No number is documented for books. The door takes about 150
+			// connections in ten minutes.
+			perConnection: symbols(200), dialEvery: 5 * time.Second, dialBurst: 20,
 		},
 		"binance":      binanceAdapter(binance.Spot),
 		"binance-usdm": binanceAdapter(binance.USDM),
@@ -113,8 +133,8 @@ func supervise(c feedConfig, logger *slog.Logger) (*feeds.Supervisor, error) {
 		return nil, fmt.Errorf("feed %q: %w", c.Name, err)
 	}
 	return &feeds.Supervisor{
-		Feed: c.Name, Provider: c.Provider, Connector: connector, Logger: logger,
-		Policy: feeds.Policy{Mute: c.Mute.Duration, MaxBackoff: c.MaxBackoff.Duration,
+		Feed: c.Name, Provider: c.Provider, Connector: connector, Logger: logger, Dials: c.budgets.dialing(c, a),
+		Policy: feeds.Policy{Lifetime: c.Lifetime.Duration, Mute: c.Mute.Duration, MaxBackoff: c.MaxBackoff.Duration,
 			InitialBackoff: c.Backoff.Duration, RefusedRetry: c.RefusedRetry.Duration, EvictedRetry: c.EvictedRetry.Duration},
 	}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/quotewire/quotewire/feeds"
 	"github.com/quotewire/quotewire/feeds/binance"
@@ -38,6 +39,9 @@ func okxAdapter() adapter {
 		},
 		channels: okx.Channels(),
 		defaults: []string{okx.Books, okx.Trades},
+		// A connection has 480 requests an hour, repairs included. OKX takes 3
+		// connections a second.
+		perConnection: symbols(200), dialEvery: 400 * time.Millisecond, dialBurst: 2,
 	}
 }
 
@@ -56,6 +60,10 @@ func bybitAdapter() adapter {
 		},
 		channels: []string{"book", "trade", "ticker"},
 		defaults: []string{"book", "trade"},
+		// All topics of a connection have 21,000 characters at most, and one has
+		// fewer than 35. Bybit takes 500 connections in five minutes.
+		perConnection: func(c feedConfig) int { return 600 / max(len(c.Channels), 1) },
+		dialEvery:     time.Second, dialBurst: 10,
 	}
 }
 
@@ -71,6 +79,9 @@ func bitfinexAdapter() adapter {
 		},
 		channels: []string{"book", "trade"},
 		defaults: []string{"book", "trade"},
+		// 25 channels a connection, 20 connections a minute.
+		perConnection: func(c feedConfig) int { return 25 / max(len(c.Channels), 1) },
+		dialEvery:     4 * time.Second, dialBurst: 5,
 	}
 }
 
@@ -85,6 +96,8 @@ func geminiAdapter() adapter {
 		},
 		channels: []string{"l2"},
 		defaults: []string{"l2"},
+		// Nothing is documented.
+		perConnection: symbols(100), dialEvery: time.Second, dialBurst: 5,
 	}
 }
 
@@ -103,10 +116,16 @@ func binanceAdapter(m binance.Market) adapter {
 			if err != nil {
 				return nil, err
 			}
-			return binance.New(binance.Config{Market: m, URL: c.URL, Symbols: symbols, Channels: c.Channels, Depth: c.Depth})
+			b := binance.Config{Market: m, URL: c.URL, Symbols: symbols, Channels: c.Channels, Depth: c.Depth}
+			b.REST = c.budgets.rest(c, func() *feeds.REST { return binance.NewREST(b) })
+			return binance.New(b)
 		},
 		channels: channels,
 		defaults: defaults,
+		// So that a connection is one socket (futures: one of each kind); Binance
+		// allows 1,024 streams on it, and 300 connections in five minutes.
+		perConnection: func(c feedConfig) int { return binance.StreamsPerSocket / max(len(c.Channels), 1) },
+		dialEvery:     time.Second, dialBurst: 10,
 	}
 }
 
@@ -117,9 +136,13 @@ func bitstampAdapter() adapter {
 			if err != nil {
 				return nil, err
 			}
-			return bitstamp.New(bitstamp.Config{URL: c.URL, Pairs: symbols, Channels: c.Channels})
+			b := bitstamp.Config{URL: c.URL, Pairs: symbols, Channels: c.Channels}
+			b.REST = c.budgets.rest(c, func() *feeds.REST { return bitstamp.NewREST(b) })
+			return bitstamp.New(b)
 		},
 		channels: []string{bitstamp.DiffOrderBook, bitstamp.OrderBook, bitstamp.LiveTrades},
 		defaults: []string{bitstamp.DiffOrderBook, bitstamp.LiveTrades},
+		// Nothing is documented.
+		perConnection: symbols(200), dialEvery: time.Second, dialBurst: 5,
 	}
 }

@@ -68,6 +68,10 @@ type feedConfig struct {
 	MaxBackoff    duration `yaml:"max_backoff"`
 	RefusedRetry  duration `yaml:"refused_retry"`
 	EvictedRetry  duration `yaml:"evicted_retry"`
+	Lifetime      duration `yaml:"lifetime"`
+	PerConnection int      `yaml:"symbols_per_connection"`
+
+	budgets *budgets // shared by all feeds of the process; nil has none to share
 }
 
 // duration is a time.Duration written as "250ms" or "1m30s".
@@ -130,7 +134,9 @@ func configKeys() []string {
 	var keys []string
 	for _, t := range []reflect.Type{reflect.TypeFor[config](), reflect.TypeFor[serverConfig](), reflect.TypeFor[busConfig](), reflect.TypeFor[feedConfig]()} {
 		for i := range t.NumField() {
-			keys = append(keys, t.Field(i).Tag.Get("yaml"))
+			if f := t.Field(i); f.IsExported() {
+				keys = append(keys, f.Tag.Get("yaml"))
+			}
 		}
 	}
 	sort.Strings(keys)
@@ -282,6 +288,7 @@ func (v *checker) feed(at string, f *feedConfig, names map[string]bool) {
 	v.duration(at+".max_backoff", f.MaxBackoff)
 	v.duration(at+".refused_retry", f.RefusedRetry)
 	v.duration(at+".evicted_retry", f.EvictedRetry)
+	v.duration(at+".lifetime", f.Lifetime)
 	switch f.QuoteSizeUnit {
 	case "", "shares", "lots":
 	default:
@@ -301,62 +308,12 @@ func (v *checker) feed(at string, f *feedConfig, names map[string]bool) {
 	if len(v.errs) > 0 {
 		return
 	}
-	for _, line := range f.connections() {
+	for _, line := range f.connections(a) {
 		if _, err := a.connect(withDefaults(line, a), nil); err != nil {
 			v.bad(at, "%v", err)
 			return
 		}
 	}
-}
-
-// maxLines bounds the connections of one feed.
-const maxLines = 4
-
-// lines checks the number of a feed's connections, and the hosts they go to.
-func (v *checker) lines(at string, f *feedConfig, a adapter, names map[string]bool) {
-	switch {
-	case f.Lines < 0 || f.Lines > maxLines:
-		v.bad(at+".lines", "want 1 to %d, not %d", maxLines, f.Lines)
-		return
-	case f.Lines > 1 && a.oneConnection != "":
-		v.bad(at+".lines", "want 1, because %s", a.oneConnection)
-		return
-	}
-	if f.URL != "" && len(f.URLs) > 0 {
-		v.bad(at+".urls", "url and urls are both set; want one of them")
-	}
-	lines := f.connections()
-	if len(f.URLs) > len(lines) {
-		v.bad(at+".urls", "%d hosts for lines: %d; want no more than one a line", len(f.URLs), len(lines))
-	}
-	for _, line := range lines {
-		if line.Name == f.Name {
-			continue
-		}
-		if names[line.Name] {
-			v.bad(at, "a second feed is named %q; give it a name of its own", line.Name)
-		}
-		names[line.Name] = true
-	}
-}
-
-// connections returns the config of each of the feed's lines: the feed itself
-// where it has one, else name/1, name/2 and so on, which go round its urls.
-func (f feedConfig) connections() []feedConfig {
-	n := max(f.Lines, 1)
-	out := make([]feedConfig, n)
-	for i := range out {
-		line := f
-		line.Lines, line.URLs = 1, nil
-		if n > 1 {
-			line.Name = fmt.Sprintf("%s/%d", f.Name, i+1)
-		}
-		if len(f.URLs) > 0 {
-			line.URL = f.URLs[i%len(f.URLs)]
-		}
-		out[i] = line
-	}
-	return out
 }
 
 func withDefaults(f feedConfig, a adapter) feedConfig {

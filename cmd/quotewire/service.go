@@ -41,6 +41,7 @@ type service struct {
 	engine   *orderbook.Engine
 	hub      *streamer.Hub
 	sources  []source
+	budgets  *budgets
 	joined   *busJoint
 
 	record   string // file that takes every frame; "" none
@@ -62,36 +63,24 @@ type source struct {
 // newService makes the parts. Feeds are added with addFeed, then run runs it all.
 func newService(logger *slog.Logger, cfg streamer.Config) *service {
 	s := &service{logger: logger, streamer: cfg, dir: market.NewDirectory(), registry: prometheus.NewRegistry(),
-		epoch: uint64(time.Now().UnixMicro())}
+		epoch: uint64(time.Now().UnixMicro()), budgets: newBudgets()}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.ingest = newIngest(s.dir, logger)
 	return s
 }
 
-// addFeed adds a feed: a supervised source for each of its lines.
+// addFeed adds a feed: a supervised source for each of its connections.
 func (s *service) addFeed(c feedConfig) error {
-	for _, line := range c.connections() {
-		if err := s.addLine(line); err != nil {
+	a, ok := adapters()[c.Provider]
+	if !ok {
+		return fmt.Errorf("feed %q: no provider %q", c.Name, c.Provider)
+	}
+	c.budgets = s.budgets
+	for _, conn := range c.connections(a) {
+		if err := s.addConnection(conn); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-func (s *service) addLine(c feedConfig) error {
-	sup, err := supervise(c, s.logger)
-	if err != nil {
-		return err
-	}
-	if c.QuoteSizeUnit == "lots" {
-		s.ingest.units[c.Name] = normalizer.RoundLots
-	}
-	f, err := s.ingest.add(c.Name, c.Provider)
-	if err != nil {
-		return err
-	}
-	f.resync, f.status = sup, sup.Status
-	s.sources = append(s.sources, source{c.Name, sup})
 	return nil
 }
 

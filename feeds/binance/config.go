@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/quotewire/quotewire/feeds"
 )
 
 // Market is which of Binance's markets a Connector connects to.
@@ -59,6 +61,9 @@ type Config struct {
 	// WeightPerMinute is how much of the request weight that Binance grants an
 	// IP address is spent at most. Default half of it: 3000, of futures 1200.
 	WeightPerMinute int
+	// REST, if set, takes the requests in place of one of the Connector's own, so
+	// that several of one IP address have one budget. See [NewREST].
+	REST *feeds.REST
 	// NetDial replaces how TCP connections are made, for tests.
 	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
@@ -213,3 +218,8 @@ func diffs(channel string) bool {
 // Mute is how long Binance is silent at most: where nothing is traded we ask for
 // a list of subscriptions every few seconds, which it answers.
 const Mute = 10 * time.Second
+
+// Lifetime is how old a connection should grow: Binance cuts it after 24 hours
+// (https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams,
+// "A single connection to stream.binance.com is only valid for 24 hours").
+const Lifetime = 23 * time.Hour

@@ -41,14 +41,26 @@ func New(c Config) (*Connector, error) {
 		return nil, fmt.Errorf("binance: %w", err)
 	}
 	c = c.withDefaults()
-	return &Connector{config: c, rest: feeds.NewREST(feeds.RESTConfig{
+	if c.REST == nil {
+		c.REST = NewREST(c)
+	}
+	return &Connector{config: c, rest: c.REST}, nil
+}
+
+// NewREST returns what spends the request weight of a valid c.
+func NewREST(c Config) *feeds.REST {
+	c = c.withDefaults()
+	return feeds.NewREST(feeds.RESTConfig{
 		PerMinute: c.WeightPerMinute,
 		// A tenth of a minute's, or one request where that costs more.
 		Burst:   max(c.WeightPerMinute/10, c.Market.weight(c.Depth), c.Market.infoWeight()),
 		MaxBody: 64 << 20, // the whole of the spot market's reference data has some 20 MB
 		NetDial: c.NetDial,
-	})}, nil
+	})
 }
+
+// Lifetime returns the constant of that name.
+func (c *Connector) Lifetime() time.Duration { return Lifetime }
 
 // Mute returns the constant of that name.
 func (c *Connector) Mute() time.Duration { return Mute }

@@ -12,8 +12,9 @@ type plan struct {
 }
 
 const (
-	// perSocket is how many streams one socket carries; Binance allows 1,024.
-	perSocket = 800
+	// StreamsPerSocket is how many streams one socket carries; Binance allows
+	// 1,024.
+	StreamsPerSocket = 800
 	// perRequest is how many streams one SUBSCRIBE names. Binance limits the
 	// rate of requests.
 	perRequest = 200
@@ -41,7 +42,7 @@ func plans(c Config, symbols []string) []plan {
 	}
 	var out []plan
 	for _, path := range paths {
-		for part := range slices.Chunk(groups[path], perSocket) {
+		for part := range slices.Chunk(groups[path], StreamsPerSocket) {
 			p := plan{path: path}
 			for batch := range slices.Chunk(part, perRequest) {
 				p.batches = append(p.batches, batch)

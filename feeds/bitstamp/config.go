@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/quotewire/quotewire/feeds"
 )
 
 // The public endpoints.
@@ -41,6 +43,9 @@ type Config struct {
 	// RequestsPerMinute bounds the requests over REST. Default 300; Bitstamp
 	// grants 10,000 in ten minutes.
 	RequestsPerMinute int
+	// REST, if set, takes the requests in place of one of the Connector's own, so
+	// that several of one IP address have one budget. See [NewREST].
+	REST *feeds.REST
 	// NetDial replaces how TCP connections are made, for tests.
 	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
 }

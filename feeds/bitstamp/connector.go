@@ -41,8 +41,16 @@ func New(c Config) (*Connector, error) {
 		return nil, fmt.Errorf("bitstamp: %w", err)
 	}
 	c = c.withDefaults()
-	return &Connector{config: c, rest: feeds.NewREST(feeds.RESTConfig{
-		PerMinute: c.RequestsPerMinute, Burst: max(c.RequestsPerMinute/30, 1), NetDial: c.NetDial})}, nil
+	if c.REST == nil {
+		c.REST = NewREST(c)
+	}
+	return &Connector{config: c, rest: c.REST}, nil
+}
+
+// NewREST returns what spends the requests of a valid c.
+func NewREST(c Config) *feeds.REST {
+	c = c.withDefaults()
+	return feeds.NewREST(feeds.RESTConfig{PerMinute: c.RequestsPerMinute, Burst: max(c.RequestsPerMinute/30, 1), NetDial: c.NetDial})
 }
 
 // Mute returns the constant of that name.
