@@ -83,7 +83,8 @@ type book struct {
 
 	lastTrade     uint64 // venue's number of the last print, and its time
 	lastTradeTime int64
-	freshLine     bool // no numbered print since the connection came up
+	freshLine     bool           // no numbered print since the connection came up
+	early         []market.Event // prints that wait, see isEarly
 }
 
 func newBook(in *instrument, v *venue, feed market.FeedID) *book {

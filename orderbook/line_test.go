@@ -24,19 +24,22 @@ type wire struct {
 // the history at every update; it goes back only where the shown line is lost, to
 // what the other has; a line that has what the shown one misses is waited for no
 // longer than LineLag; one that is leaving is shown no longer than until the other
-// has what it has, and its end is then no loss; and every numbered print that any line brought is there
+// has what it has, and its end is then no loss; a line that comes up does not tell
+// a print before those that the other is about to bring; and every numbered print that any line brought is there
 // once.
 func TestTwoLines(t *testing.T) {
 	const lag = int64(100 * time.Millisecond)
 	rapid.Check(t, func(t *rapid.T) {
 		r := newRig(t, Config{})
-		printed, oldest := map[market.TradeID]int{}, 0
+		printed, oldest, newest := map[market.TradeID]int{}, 0, 0
 		r.onUpdate = func(u *Update) {
 			for _, tr := range u.Trades {
 				printed[tr.ID]++
-				if n, _ := strconv.Atoi(tr.ID.String()); oldest == 0 {
+				n, _ := strconv.Atoi(tr.ID.String())
+				if oldest == 0 {
 					oldest = n
 				}
+				newest = max(newest, n)
 			}
 		}
 		now := int64(1_700_000_000_000_000_000)
@@ -67,6 +70,26 @@ func TestTwoLines(t *testing.T) {
 				out = append(out, level(market.SideBid, 1+j%50, j+1))
 			}
 			return out
+		}
+		// deliver brings the line its next n messages.
+		deliver := func(l *wire, n int) {
+			for ; l.live && n > 0 && l.at < len(times)-1; n-- {
+				l.at++
+				i := l.at
+				changes := []market.Event{level(market.SideBid, 100, i+1), level(market.SideBid, 1+i%50, i+1)}
+				if old := i - 3; old >= 0 {
+					changes = append(changes, level(market.SideBid, 1+old%50, 0))
+				}
+				say(l, changes...)
+				id, _ := market.MakeTradeID(fmt.Sprint(i))
+				brought[id] = true
+				was := newest
+				say(l, market.Event{Kind: market.KindTrade, Flags: market.FlagContiguous, Instrument: 1, Price: 100, Size: 1,
+					TradeSequence: uint64(i), ID: id})
+				if o := lines[2-l.feed]; was > 0 && newest > was+1 && o.live && o.at > o.image && o.at == was {
+					t.Fatalf("print %d is told after %d, though line %d is about to bring %d", newest, was, o.feed, was+1)
+				}
+			}
 		}
 		for range rapid.IntRange(1, 80).Draw(t, "steps") {
 			l := lines[rapid.IntRange(0, 1).Draw(t, "line")]
@@ -108,19 +131,7 @@ func TestTwoLines(t *testing.T) {
 				if l.live && rapid.Bool().Draw(t, "all") {
 					n = len(times) - 1 - l.at
 				}
-				for ; l.live && n > 0 && l.at < len(times)-1; n-- {
-					l.at++
-					i := l.at
-					changes := []market.Event{level(market.SideBid, 100, i+1), level(market.SideBid, 1+i%50, i+1)}
-					if old := i - 3; old >= 0 {
-						changes = append(changes, level(market.SideBid, 1+old%50, 0))
-					}
-					say(l, changes...)
-					id, _ := market.MakeTradeID(fmt.Sprint(i))
-					brought[id] = true
-					say(l, market.Event{Kind: market.KindTrade, Flags: market.FlagContiguous, Instrument: 1, Price: 100, Size: 1,
-						TradeSequence: uint64(i), ID: id})
-				}
+				deliver(l, n)
 			}
 			if !lines[0].live && !lines[1].live {
 				if v := r.views[1]; v != nil && len(v.Venues) > 0 && v.Venues[0].State == StateLive {
@@ -163,6 +174,9 @@ func TestTwoLines(t *testing.T) {
 					t.Fatalf("line %d has messages %d to %d, %d is shown", l.feed, first, l.at, shown)
 				}
 			}
+		}
+		for _, l := range lines {
+			deliver(l, len(times))
 		}
 		for id := range brought {
 			if n, _ := strconv.Atoi(id.String()); n < oldest {

@@ -33,6 +33,7 @@ func (s *Shard) applyFeed(f *feedState, e *market.Event) {
 	case market.KindUp:
 		f.down, f.leaving = false, false
 		s.eachBook(f, e, func(b *book) {
+			s.releaseAll(b.venue, nil)
 			b.freshLine, b.askedAt, b.halted = true, 0, false
 			b.forget()
 			if b.stats.State != StateNone {
@@ -46,6 +47,7 @@ func (s *Shard) applyFeed(f *feedState, e *market.Event) {
 		s.eachBook(f, e, func(b *book) {
 			b.askedAt, b.halted = 0, false
 			b.forget()
+			s.releaseAll(b.venue, b)
 			if b.stats.State != StateNone {
 				b.setState(StateDown, CauseLost, e.Received)
 				s.refresh(b, e.Received)
@@ -60,6 +62,7 @@ func (s *Shard) applyFeed(f *feedState, e *market.Event) {
 		}
 		f.stale = true
 		s.eachBook(f, e, func(b *book) {
+			s.releaseAll(b.venue, b)
 			if b.stats.State != StateNone && b.stats.State != StateDown {
 				b.before, b.beforeCause = b.stats.State, b.stats.Cause
 				b.setState(StateStale, CauseMute, e.Received)

@@ -8,6 +8,64 @@ import (
 
 // trade takes a print.
 func (s *Shard) trade(b *book, e *market.Event) {
+	if b.freshLine && b.isEarly(e) {
+		if b.early = append(b.early, *e); len(b.early) > maxEarly {
+			s.releaseAll(b.venue, nil)
+		}
+		return
+	}
+	s.takePrint(b, e)
+	if len(b.venue.books) > 1 {
+		s.release(b.venue)
+	}
+}
+
+// maxEarly bounds the prints of a line that wait for another's.
+const maxEarly = 64
+
+// isEarly reports whether a print of a line that has just come up is ahead of
+// those that another line has brought, so that the prints between, from before
+// this line's subscription, are still on their way there: then it waits for them.
+func (b *book) isEarly(e *market.Event) bool {
+	v, n := b.venue, e.TradeSequence
+	if e.Flags&market.FlagContiguous == 0 || v.lastTrade == 0 || n <= v.lastTrade+1 {
+		return false
+	}
+	for _, o := range v.books {
+		if o != b && !o.freshLine && !o.feed.down && !o.feed.stale {
+			return true
+		}
+	}
+	return false
+}
+
+// release takes the prints that waited and no longer do.
+func (s *Shard) release(v *venue) {
+	for _, b := range v.books {
+		for len(b.early) > 0 && b.early[0].TradeSequence <= v.lastTrade+1 {
+			s.takeEarly(b)
+		}
+	}
+}
+
+// releaseAll takes all prints that waited for the lost book's line: those between
+// will not come. The lost book's own wait on for another line.
+func (s *Shard) releaseAll(v *venue, lost *book) {
+	for _, b := range v.books {
+		for b != lost && len(b.early) > 0 {
+			s.takeEarly(b)
+		}
+	}
+}
+
+func (s *Shard) takeEarly(b *book) {
+	e := b.early[0]
+	b.early = slices.Delete(b.early, 0, 1)
+	s.takePrint(b, &e)
+}
+
+// takePrint takes a print whose turn it is.
+func (s *Shard) takePrint(b *book, e *market.Event) {
 	if !b.newPrint(e) {
 		b.stats.TradesDup++
 		return

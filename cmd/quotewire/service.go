@@ -20,7 +20,6 @@ import (
 	"github.com/quotewire/quotewire/feeds"
 	"github.com/quotewire/quotewire/feeds/capture"
 	"github.com/quotewire/quotewire/market"
-	"github.com/quotewire/quotewire/normalizer"
 	"github.com/quotewire/quotewire/orderbook"
 	"github.com/quotewire/quotewire/streamer"
 	"github.com/quotewire/quotewire/web"
