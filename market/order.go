@@ -151,6 +151,9 @@ const (
 	// differs: only then it goes behind the others. An order that is not in the
 	// book, as before it rests there, is none of its business.
 	OrderChange
+	// OrderRequeue is OrderChange for an order that goes behind the others at any
+	// rate, as one that was made larger.
+	OrderRequeue
 	// OrderReduce takes Size from an order, as a print does from the one that
 	// rested. One that is not in the book is none of its business.
 	OrderReduce
@@ -159,7 +162,7 @@ const (
 	OrderDelete
 )
 
-var orderActionNames = [...]string{"none", "add", "change", "reduce", "delete"}
+var orderActionNames = [...]string{"none", "add", "change", "requeue", "reduce", "delete"}
 
 // String returns the action's lower-case name.
 func (a OrderAction) String() string {

@@ -8,7 +8,7 @@ import (
 )
 
 // bitstamp decodes Bitstamp's WebSocket API v2 with the REST answers that belong
-// to it: live_trades, diff_order_book and order_book.
+// to it: live_trades, diff_order_book, order_book and live_orders.
 type bitstamp struct {
 	diffDecoder
 	known listings[bitstampPair]
@@ -18,7 +18,9 @@ type bitstamp struct {
 type bitstampPair struct {
 	diffSymbol
 	images bool // its book comes as images on this connection,
-	diffs  bool // or as changes: the first to come
+	diffs  bool // or as changes,
+	orders bool // or order by order: the first to come
+	chain  bitstampChain
 }
 
 func newBitstamp(b *base, _ Config) (Decoder, error) {
@@ -33,8 +35,10 @@ type bitstampMessage struct {
 	event, channel, data                    span
 	micro, seconds                          span // microtimestamp, timestamp
 	id, idText, price, size, kind           span // id, id_str, price_str, amount_str, type
+	orderType, eventID, eventBefore         span // order_type, event_id, pre_event_id
 	code, message, status, reason, errorMsg span
 	sides                                   [2]bool
+	group                                   bool   // bids and asks are orders, with an identifier each
 	why                                     *fault // of the levels
 }
 
@@ -43,6 +47,7 @@ const (
 	bitstampDiffs  = "diff_order_book_"
 	bitstampImages = "order_book_"
 	bitstampTrades = "live_trades_"
+	bitstampOrders = "live_orders_"
 )
 
 // Decode implements [Decoder].
@@ -85,11 +90,12 @@ func (d *bitstamp) reconnected(k feeds.FrameKind) {
 	for _, p := range d.known.order {
 		if k == feeds.Lost {
 			d.lost(&p.diffSymbol)
+			p.chain = bitstampChain{}
 			continue
 		}
 		p.book.begin(&d.held)
 		p.forget()
-		p.images, p.diffs = false, false
+		p.images, p.diffs, p.orders, p.flags, p.chain = false, false, false, 0, bitstampChain{}
 	}
 	switch k {
 	case feeds.Lost:
@@ -125,7 +131,7 @@ func (d *bitstamp) members(dst []market.Event, m *bitstampMessage, outer bool) [
 			}
 			m.sides[side] = true
 			var bad *fault
-			dst, bad = d.pairs(dst, market.SideBid+market.Side(side))
+			dst, bad = d.rows(dst, market.SideBid+market.Side(side), m.group)
 			m.why = first(m.why, bad)
 			continue
 		}
@@ -151,6 +157,12 @@ func (d *bitstamp) members(dst []market.Event, m *bitstampMessage, outer bool) [
 			m.size = v
 		case "type":
 			m.kind = v
+		case "order_type":
+			m.orderType = v
+		case "event_id":
+			m.eventID = v
+		case "pre_event_id":
+			m.eventBefore = v
 		case "code":
 			m.code = v
 		case "message":
@@ -169,7 +181,7 @@ func (d *bitstamp) members(dst []market.Event, m *bitstampMessage, outer bool) [
 // channel splits the message's channel into what it carries and the pair.
 func (d *bitstamp) channel(m *bitstampMessage) (kind string, pair []byte) {
 	b, _ := d.s.str(m.channel)
-	for _, k := range [...]string{bitstampDiffs, bitstampImages, bitstampTrades} {
+	for _, k := range [...]string{bitstampDiffs, bitstampImages, bitstampTrades, bitstampOrders} {
 		if rest, ok := bytes.CutPrefix(b, []byte(k)); ok {
 			return k, rest
 		}
@@ -183,12 +195,13 @@ func (d *bitstamp) broken(dst []market.Event, m *bitstampMessage) []market.Event
 		return d.loseAll(dst)
 	}
 	switch kind, pair := d.channel(m); kind {
-	case bitstampDiffs, bitstampImages:
+	case bitstampDiffs, bitstampImages, bitstampOrders:
 		p, why := d.seen(pair)
 		d.fault.cause = ""
 		if why != nil {
 			return d.loseAll(dst)
 		}
+		p.chain = bitstampChain{}
 		return d.lose(dst, &p.diffSymbol)
 	}
 	return dst
@@ -199,6 +212,7 @@ func (d *bitstamp) loseAll(dst []market.Event) []market.Event {
 	d.judge(&d.loss)
 	for _, p := range d.known.order {
 		d.lost(&p.diffSymbol)
+		p.chain = bitstampChain{}
 	}
 	return d.gap(dst, 0, d.venue)
 }
@@ -213,9 +227,8 @@ func (d *bitstamp) message(dst []market.Event, n int, m *bitstampMessage) []mark
 		return d.loseAll(dst[:n])
 	}
 	switch string(event) {
-	case "data", "trade":
-	case "bts:subscription_succeeded", "bts:unsubscription_succeeded", "bts:request_reconnect",
-		"order_created", "order_changed", "order_deleted", "funding_rate_saved":
+	case "data", "trade", "order_created", "order_changed", "order_deleted":
+	case "bts:subscription_succeeded", "bts:unsubscription_succeeded", "bts:request_reconnect", "funding_rate_saved":
 		return dst[:n] // known, not taken
 	case "bts:heartbeat":
 		dst, e := d.add(dst[:n], market.KindHeartbeat)
@@ -230,7 +243,13 @@ func (d *bitstamp) message(dst []market.Event, n int, m *bitstampMessage) []mark
 		return dst[:n]
 	}
 	kind, pair := d.channel(m)
+	if isOrder := event[0] == 'o'; isOrder != (kind == bitstampOrders) && kind != "" {
+		d.refuse(CauseUnknownType, "event %q of %q", clip(event), kind)
+		return dst[:n]
+	}
 	switch kind {
+	case bitstampOrders:
+		return d.order(dst[:n], m, event, pair)
 	case bitstampDiffs:
 		return d.diff(dst, n, m, pair)
 	case bitstampImages:

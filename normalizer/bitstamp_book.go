@@ -37,7 +37,7 @@ func (d *bitstamp) diff(dst []market.Event, n int, m *bitstampMessage, pair []by
 	if !ok {
 		return dst
 	}
-	if p.images {
+	if p.images || p.orders {
 		return dst[:n]
 	}
 	p.diffs = true
@@ -53,14 +53,15 @@ func (d *bitstamp) wholeBook(dst []market.Event, n int, m *bitstampMessage, pair
 	if !ok {
 		return dst
 	}
-	if p.diffs {
+	if p.diffs || p.orders {
 		return dst[:n]
 	}
 	p.images = true
 	return d.image(dst, n, &p.diffSymbol, x, bitstampDepth)
 }
 
-// reply decodes the answer to a REST request: GET /api/v2/order_book/<pair>/ and
+// reply decodes the answer to a REST request: GET /api/v2/order_book/<pair>/, with
+// ?group=2 for single orders, and
 // /api/v2/trading-pairs-info/, or /api/v2/markets/.
 func (d *bitstamp) reply(dst []market.Event, f feeds.Frame) ([]market.Event, error) {
 	if !d.begin(f) {
@@ -81,7 +82,7 @@ func (d *bitstamp) reply(dst []market.Event, f feeds.Frame) ([]market.Event, err
 		d.refuse(CauseUnknownType, "answer to %q", clip([]byte(f.URL)))
 		return dst, d.err()
 	}
-	var m bitstampMessage
+	m := bitstampMessage{group: u.Query().Get("group") == "2"}
 	if d.s.open('{') {
 		dst = d.members(dst, &m, false)
 	}
@@ -120,8 +121,13 @@ func (d *bitstamp) bookReply(dst []market.Event, n int, m *bitstampMessage, pair
 		d.refusePart("snapshot", why)
 		return dst[:n]
 	}
-	if p.images {
+	// An answer for another channel than the book comes over says nothing.
+	if p.images || p.diffs && m.group || p.orders && !m.group {
 		return dst[:n]
+	}
+	if m.group {
+		x.last -= min(x.last, bitstampCut)
+		p.orders, p.flags = true, market.FlagPiecemeal
 	}
 	return d.snapshot(dst, n, &p.diffSymbol, x)
 }

@@ -65,7 +65,6 @@ func TestBitstampMessages(t *testing.T) {
 		"subscribed":    {`{"event":"bts:subscription_succeeded","channel":"diff_order_book_btcusd","data":{}}`, nil},
 		"heartbeat":     {`{"event":"bts:heartbeat","channel":"","data":{"status":"success"}}`, []string{"heartbeat @bitstamp"}},
 		"reconnect":     {`{"event":"bts:request_reconnect","channel":"","data":""}`, nil},
-		"orders":        {`{"event":"order_created","channel":"live_orders_btcusd","data":{"id":1,"order_type":0}}`, nil},
 		"order level":   {`{"event":"data","channel":"detail_order_book_btcusd","data":{"microtimestamp":"1764599400456789","bids":[["1","2","3"]],"asks":[]}}`, nil},
 		"perpetual":     {strings.ReplaceAll(bitstampTrade, "btcusd", "btcusd-perp"), []string{"trade BTCUSD-PERP @bitstamp 90120x0.01414016 buy id=484215612 +last"}},
 		"empty changes": {`{"event":"data","channel":"diff_order_book_btcusd","data":{"microtimestamp":"1764599400456789","bids":[],"asks":[]}}`, nil},

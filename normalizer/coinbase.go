@@ -7,31 +7,32 @@ import (
 	"github.com/quotewire/quotewire/market"
 )
 
-// coinbase decodes the WebSocket feed of Coinbase Exchange: flat objects that
-// name themselves in type.
+// coinbase decodes the WebSocket feed of Coinbase Exchange, flat objects that
+// name themselves in type, and the answers that books of orders begin with.
 type coinbase struct {
-	*base
-	venue    market.VenueID
+	diffDecoder
 	products listings[coinbaseProduct]
 }
 
 // coinbaseProduct is what is known of one product, subscribed or not.
 type coinbaseProduct struct {
-	id        market.InstrumentID // 0: no event of it yet
-	reference reference
-	imaged    bool // its book's snapshot has come on this connection
-	listed    bool // its book is subscribed, by the listing in hand
+	diffSymbol      // its book of orders, where it has one
+	full       bool // its book comes over the full channel
+	imaged     bool // its book's level2 snapshot has come on this connection
+	// By the listing in hand, its book is subscribed, as levels and as orders.
+	listed, listedFull bool
 }
 
 func newCoinbase(b *base, _ Config) (Decoder, error) {
 	venue, err := b.dir.Venue("coinbase")
-	return &coinbase{base: b, venue: venue}, err
+	return &coinbase{diffDecoder: diffDecoder{base: b, venue: venue, rule: diffContiguous}}, err
 }
 
 // coinbaseMessage holds the places of a message's values.
 type coinbaseMessage struct {
 	typ, product, time, side, size, price, tradeID, lastTradeID, sequence span
 	message, reason, products, channels                                   span
+	orderID, makerID, remaining, oldSize, newSize, newPrice               span
 	levels                                                                [3]span // bids, asks, changes: deferred
 	read                                                                  [3]bool
 }
@@ -43,35 +44,23 @@ const (
 	listChanges
 )
 
-// floor returns down to which decimals the trailing zeros of a product's texts
-// are dropped: those of its increments. The feed pads the same price with two
-// decimals in one message and with eight in another, and zeros that the product
-// cannot trade in would refine its scale until a size in the trillions, as
-// PEPE-USD has, does not fit. Before the increments are known all zeros of a
-// size go, and those of a price that no product needs.
-func (p *coinbaseProduct) floor() market.Scale {
-	if p.reference.known {
-		return p.reference.scale
-	}
-	return market.Scale{Price: 8, Size: 0}
-}
-
 // Decode implements [Decoder].
 //
 // A frame is one message. A book message that is refused becomes a KindGap of
 // its product, of all products where it breaks off before the name, because the
 // level2 channel has neither sequence nor checksum to show the loss later.
 func (d *coinbase) Decode(dst []market.Event, f feeds.Frame) ([]market.Event, error) {
-	if f.Kind != feeds.Data {
-		if f.Kind == feeds.Up || f.Kind == feeds.Down {
-			for _, p := range d.products.order {
-				p.reference.forget()
-				p.imaged = false
-			}
-		}
+	switch f.Kind {
+	case feeds.Data:
+	case feeds.Reply:
+		return d.reply(dst, f)
+	default:
+		d.received = f.Received
+		d.reconnected(f.Kind)
 		return d.control(dst, f)
 	}
 	if !d.begin(f) {
+		d.loseFull()
 		return d.gap(dst, 0, d.venue), d.err()
 	}
 	n := len(dst)
@@ -100,6 +89,18 @@ func (d *coinbase) Decode(dst []market.Event, f feeds.Frame) ([]market.Event, er
 				m.lastTradeID = s.value()
 			case "sequence":
 				m.sequence = s.value()
+			case "order_id":
+				m.orderID = s.value()
+			case "maker_order_id":
+				m.makerID = s.value()
+			case "remaining_size":
+				m.remaining = s.value()
+			case "old_size":
+				m.oldSize = s.value()
+			case "new_size":
+				m.newSize = s.value()
+			case "new_price":
+				m.newPrice = s.value()
 			case "message":
 				m.message = s.value()
 			case "reason":
@@ -137,14 +138,29 @@ func (d *coinbase) Decode(dst []market.Event, f feeds.Frame) ([]market.Event, er
 		d.refuseFault()
 		dst = dst[:n]
 		if m.typ.kind == absent {
+			d.loseFull()
 			return d.gap(dst, 0, d.venue), d.err()
 		}
 		if d.isBook(m.typ) {
 			dst = d.gapOf(dst, &m)
 		}
-		return dst, d.err()
+		return d.brokenFull(dst, &m), d.err()
 	}
 	return d.message(dst, n, &m, why), d.err()
+}
+
+// reconnected takes note of what happened to the connection.
+func (d *coinbase) reconnected(k feeds.FrameKind) {
+	switch k {
+	case feeds.Lost:
+		d.loseFull()
+	case feeds.Up, feeds.Down:
+		for _, p := range d.products.order {
+			p.book.begin(&d.held)
+			p.forget()
+			p.full, p.imaged = false, false
+		}
+	}
 }
 
 func (d *coinbase) isBook(typ span) bool {
@@ -164,8 +180,15 @@ func (d *coinbase) message(dst []market.Event, n int, m *coinbaseMessage, why *f
 	switch string(typ) {
 	case "snapshot", "l2update":
 		return d.book(dst, n, m, why)
-	case "match", "last_match":
-		return d.match(dst, m, typ[0] == 'l')
+	case "received", "open", "change", "done", "activate":
+		return d.fullMessage(dst, m, typ)
+	case "match":
+		if b, _ := s.str(m.product); d.products.by[string(b)] != nil && d.products.by[string(b)].full {
+			return d.fullMessage(dst, m, typ)
+		}
+		return d.match(dst, m, false)
+	case "last_match":
+		return d.match(dst, m, true)
 	case "heartbeat":
 		return d.heartbeat(dst, m)
 	case "status":
@@ -191,6 +214,10 @@ func (d *coinbase) product(v span) (*coinbaseProduct, *fault) {
 	if !ok {
 		return nil, d.blame(CauseMissingField, "product_id", v)
 	}
+	return d.productOf(b, v)
+}
+
+func (d *coinbase) productOf(b []byte, v span) (*coinbaseProduct, *fault) {
 	if p := d.products.by[string(b)]; p != nil {
 		return p, nil
 	}
@@ -217,14 +244,26 @@ func (d *coinbase) seen(v span) (*coinbaseProduct, *fault) {
 		return p, why
 	}
 	b, _ := d.s.str(v)
-	symbol := string(b)
+	return p, d.number(p, string(b), v)
+}
+
+// named is seen for a product that a request has named.
+func (d *coinbase) named(symbol string) (*coinbaseProduct, *fault) {
+	p, why := d.productOf([]byte(symbol), span{})
+	if why != nil || p.id != 0 {
+		return p, why
+	}
+	return p, d.number(p, symbol, span{})
+}
+
+func (d *coinbase) number(p *coinbaseProduct, symbol string, v span) *fault {
 	base, quote, _ := coinbaseSymbol(symbol)
 	id, err := d.register(symbol, symbol, cryptoClass(base, quote))
 	if err != nil {
-		return nil, d.blame(CauseBadSymbol, "product_id", v)
+		return d.blame(CauseBadSymbol, "product_id", v)
 	}
 	p.id = id
-	return p, nil
+	return nil
 }
 
 // gapOf appends the gap of the message's product, of the whole feed where it has
@@ -382,7 +421,7 @@ func (d *coinbase) stamp(events []market.Event, p *coinbaseProduct, at int64, sn
 		flags = market.FlagSnapshot
 		p.imaged = true
 	}
-	floor := p.floor()
+	floor := p.reference.floor()
 	for i := range events {
 		e := &events[i]
 		e.Instrument, e.Venue, e.Flags = p.id, d.venue, flags
@@ -391,12 +430,7 @@ func (d *coinbase) stamp(events []market.Event, p *coinbaseProduct, at int64, sn
 		}
 		switch e.Kind {
 		case market.KindLevel:
-			if e.PriceDecimals > floor.Price {
-				e.Price, e.PriceDecimals = market.Trim(e.Price, e.PriceDecimals, floor.Price)
-			}
-			if e.SizeDecimals > floor.Size {
-				e.Size, e.SizeDecimals = market.Trim(e.Size, e.SizeDecimals, floor.Size)
-			}
+			trimLevel(e, floor)
 		case market.KindInstrument, market.KindStatus:
 			e.Flags = 0
 		}

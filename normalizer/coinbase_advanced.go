@@ -35,7 +35,7 @@ const maxOld = 16
 
 func newCoinbaseAdvanced(b *base, _ Config) (Decoder, error) {
 	venue, err := b.dir.Venue("coinbase")
-	return &coinbaseAdvanced{coinbase: coinbase{base: b, venue: venue}}, err
+	return &coinbaseAdvanced{coinbase: coinbase{diffDecoder: diffDecoder{base: b, venue: venue}}}, err
 }
 
 // The channels by the names under which they arrive.

@@ -18,7 +18,7 @@ func (d *coinbase) subscriptions(dst []market.Event, channels span) []market.Eve
 		return dst
 	}
 	for _, p := range d.products.order {
-		p.listed = false
+		p.listed, p.listedFull = false, false
 	}
 	back := s.at(channels)
 	s.open('[')
@@ -37,17 +37,17 @@ func (d *coinbase) subscriptions(dst []market.Event, channels span) []market.Eve
 				ids = v
 			}
 		}
-		// level2, level2_batch, and level2_50 as the answer names it.
-		if b, _ := s.str(name); ids.kind != array || !bytes.HasPrefix(b, []byte("level2")) {
+		// level2, level2_batch, and level2_50 as the answer names it; full.
+		b, _ := s.str(name)
+		full := string(b) == "full"
+		if ids.kind != array || !full && !bytes.HasPrefix(b, []byte("level2")) {
 			continue
 		}
 		next := s.at(ids)
 		s.open('[')
 		for s.elem() {
 			if b, ok := s.str(s.value()); ok {
-				if p := d.products.by[string(b)]; p != nil {
-					p.listed = true
-				}
+				d.listed(b, full)
 			}
 		}
 		s.resume(next)
@@ -59,6 +59,28 @@ func (d *coinbase) subscriptions(dst []market.Event, channels span) []market.Eve
 			p.reference.forget()
 			dst = d.gap(dst, p.id, d.venue)
 		}
+		if p.full && !p.listedFull {
+			p.full = false
+			if p.id != 0 {
+				dst = d.lose(dst, &p.diffSymbol)
+			}
+		}
 	}
 	return dst
+}
+
+// listed takes note of a product that is subscribed. A print of one that is in full
+// counts in its sequence.
+func (d *coinbase) listed(product []byte, full bool) {
+	if !full {
+		if p := d.products.by[string(product)]; p != nil {
+			p.listed = true
+		}
+		return
+	}
+	p, why := d.productOf(product, span{})
+	d.fault.cause = ""
+	if why == nil {
+		p.full, p.listedFull = p.full || !p.imaged, true
+	}
 }

@@ -156,7 +156,7 @@ func TestCoinbaseRefusals(t *testing.T) {
 		want    []string
 	}{
 		"provider's error":    {`{"type":"error","message":"Failed to subscribe","reason":"BTC-XXX is not a valid product"}`, CauseProvider, nil},
-		"unknown type":        {`{"type":"received","product_id":"BTC-USD"}`, CauseUnknownType, nil},
+		"unknown type":        {`{"type":"rumour","product_id":"BTC-USD"}`, CauseUnknownType, nil},
 		"no type":             {`{"product_id":"BTC-USD"}`, CauseMissingField, nil},
 		"one bad change":      {update(`[["buy","1","2"],["buy","x","2"],["sell","3","4"]]`), CauseBadNumber, gap},
 		"bad side":            {update(`[["bid","1","2"]]`), CauseBadSide, gap},

@@ -1,6 +1,10 @@
 package normalizer
 
-import "github.com/quotewire/quotewire/market"
+import (
+	"slices"
+
+	"github.com/quotewire/quotewire/market"
+)
 
 // Some venues stream the changes of a book only; its image comes as the answer
 // to a request beside the stream, and the venue's numbers tell where in the
@@ -84,6 +88,12 @@ const (
 	maxFeedLevels = 1 << 22
 )
 
+// keptOrder is what a keptLevel is about where changes are of single orders.
+type keptOrder struct {
+	id     market.OrderID
+	action market.OrderAction
+}
+
 // keptLevel is a level of a diff that is kept.
 type keptLevel struct {
 	price market.Price
@@ -117,6 +127,7 @@ type diffBook struct {
 	// The newest diffs, without a hole: diffs[head:], levels[base:].
 	diffs      []keptDiff
 	levels     []keptLevel
+	orders     []keptOrder // with each of levels, where changes are of orders; else empty
 	head, base int
 }
 
@@ -174,7 +185,7 @@ func (b *diffBook) begin(held *int) {
 		b.since = max(b.since, b.image)
 	}
 	b.heard, b.synced, b.proven, b.unsure = false, false, false, false
-	b.diffs, b.levels, b.head, b.base = b.diffs[:0], b.levels[:0], 0, 0
+	b.diffs, b.levels, b.orders, b.head, b.base = b.diffs[:0], b.levels[:0], b.orders[:0], 0, 0
 	b.shrink()
 }
 
@@ -183,6 +194,9 @@ func (b *diffBook) keep(d diff, events []market.Event, held *int) {
 	for i := range events {
 		e := &events[i]
 		b.levels = append(b.levels, keptLevel{e.Price, e.Size, e.PriceDecimals, e.SizeDecimals, e.Side})
+		if e.Kind == market.KindOrder {
+			b.orders = append(b.orders, keptOrder{e.Order(), e.Action})
+		}
 	}
 	b.diffs = append(b.diffs, keptDiff{d, len(b.levels)})
 	// From now on the diffs tell which image will do, also where the venue has
@@ -200,6 +214,9 @@ func (b *diffBook) keep(d diff, events []market.Event, held *int) {
 	if b.head > len(b.diffs)/2 {
 		b.diffs = append(b.diffs[:0], b.diffs[b.head:]...)
 		b.levels = append(b.levels[:0], b.levels[b.base:]...)
+		if len(b.orders) > 0 {
+			b.orders = append(b.orders[:0], b.orders[b.base:]...)
+		}
 		for i := range b.diffs {
 			b.diffs[i].end -= b.base
 		}
@@ -213,6 +230,7 @@ func (b *diffBook) keep(d diff, events []market.Event, held *int) {
 func (b *diffBook) shrink() {
 	if cap(b.levels) > 16*maxRecentLevels && len(b.levels) <= maxRecentLevels {
 		b.levels = append(make([]keptLevel, 0, 2*maxRecentLevels), b.levels...)
+		b.orders = slices.Clone(b.orders)
 		b.diffs = append(make([]keptDiff, 0, 2*maxRecentDiffs), b.diffs...)
 	}
 }
@@ -239,11 +257,14 @@ func (b *diffBook) takeImage(r diffRule, image uint64) (from, to int, ok bool) {
 	return i, len(b.diffs), true
 }
 
-// levelsOf returns the levels of a kept diff.
-func (b *diffBook) levelsOf(i int) []keptLevel {
+// levelsOf returns the levels of a kept diff, and the orders where it is of those.
+func (b *diffBook) levelsOf(i int) ([]keptLevel, []keptOrder) {
 	from := b.base
 	if i > b.head {
 		from = b.diffs[i-1].end
 	}
-	return b.levels[from:b.diffs[i].end]
+	if len(b.orders) == 0 {
+		return b.levels[from:b.diffs[i].end], nil
+	}
+	return b.levels[from:b.diffs[i].end], b.orders[from:b.diffs[i].end]
 }

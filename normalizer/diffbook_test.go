@@ -37,8 +37,8 @@ func TestKeptChangesAreBounded(t *testing.T) {
 		t.Errorf("%d changes to apply, %v", to-from, ok)
 	}
 	for i := from; i < to; i++ {
-		if n := len(b.levelsOf(i)); n != 50 || b.diffs[i].first != 9991+uint64(i-from) {
-			t.Errorf("change %d has %d levels", b.diffs[i].first, n)
+		if levels, _ := b.levelsOf(i); len(levels) != 50 || b.diffs[i].first != 9991+uint64(i-from) {
+			t.Errorf("change %d has %d levels", b.diffs[i].first, len(levels))
 		}
 	}
 	for i := range uint64(1000) {

@@ -28,7 +28,8 @@ type diffSymbol struct {
 	canonical string              // by the reference data, empty until known
 	reference reference
 	book      diffBook
-	waiting   bool // the books know that there is one
+	waiting   bool         // the books know that there is one
+	flags     market.Flags // of every event of its book
 }
 
 // forget begins the symbol anew on a fresh connection.
@@ -157,7 +158,7 @@ func (d *diffDecoder) snapshot(dst []market.Event, n int, p *diffSymbol, x diff)
 			flags = 0
 		}
 		k := len(dst)
-		dst = d.appendKept(dst, p.book.levelsOf(i))
+		dst = d.appendKept(dst, &p.book, i)
 		d.stamp(dst[k:], p, p.book.diffs[i].diff, flags)
 	}
 	dst[len(dst)-1].Flags |= market.FlagLast
@@ -169,9 +170,9 @@ func (d *diffDecoder) stamp(events []market.Event, p *diffSymbol, x diff, flags 
 	floor := p.reference.floor()
 	for i := range events {
 		e := &events[i]
-		e.Instrument, e.Venue, e.Time, e.Sequence, e.Flags = p.id, d.venue, x.time, x.last, flags
+		e.Instrument, e.Venue, e.Time, e.Sequence, e.Flags = p.id, d.venue, x.time, x.last, flags|p.flags
 		switch e.Kind {
-		case market.KindLevel:
+		case market.KindLevel, market.KindOrder:
 			trimLevel(e, floor)
 		case market.KindInstrument, market.KindStatus:
 			e.Flags = 0
@@ -180,13 +181,18 @@ func (d *diffDecoder) stamp(events []market.Event, p *diffSymbol, x diff, flags 
 }
 
 // appendKept appends a kept diff's levels as events, without their header.
-func (d *diffDecoder) appendKept(dst []market.Event, levels []keptLevel) []market.Event {
-	for _, l := range levels {
+func (d *diffDecoder) appendKept(dst []market.Event, b *diffBook, i int) []market.Event {
+	levels, orders := b.levelsOf(i)
+	for k, l := range levels {
 		var e *market.Event
 		dst, e = d.add(dst, market.KindLevel)
 		e.Side = l.side
 		e.Price, e.PriceDecimals = l.price, l.pd
 		e.Size, e.SizeDecimals = l.size, l.sd
+		if orders != nil {
+			e.Kind, e.Action = market.KindOrder, orders[k].action
+			e.SetOrder(orders[k].id)
+		}
 	}
 	return dst
 }

@@ -99,6 +99,8 @@ func (r *rig) show(e market.Event) string {
 	switch e.Kind {
 	case market.KindLevel:
 		put(e.Side.String() + " " + price(e.Price) + "x" + size(e.Size))
+	case market.KindOrder:
+		put(e.Action.String() + " " + e.Order().String() + " " + e.Side.String() + " " + price(e.Price) + "x" + size(e.Size))
 	case market.KindClear:
 		put("depth=" + market.Format(int64(e.Depth), 0))
 	case market.KindChecksum:

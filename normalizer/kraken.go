@@ -23,6 +23,8 @@ type krakenPair struct {
 	depth     uint16 // of its book as acknowledged or guessed, 0 unknown
 	guessed   bool
 	imaged    bool // its book's snapshot has come since it was last subscribed
+	book      krakenBook
+	newest    int64 // time of its book's newest message
 }
 
 func newKraken(b *base, _ Config) (Decoder, error) {
@@ -46,7 +48,7 @@ func (d *kraken) Decode(dst []market.Event, f feeds.Frame) ([]market.Event, erro
 		if f.Kind == feeds.Up || f.Kind == feeds.Down {
 			d.trading = market.StatusTrading
 			for _, p := range d.pairs.order {
-				p.depth, p.guessed, p.imaged = 0, false, false
+				p.depth, p.guessed, p.imaged, p.book = 0, false, false, krakenNone
 				p.reference.forget()
 			}
 		}
@@ -121,7 +123,7 @@ func (d *kraken) broken(dst []market.Event, m *krakenMessage) []market.Event {
 	case d.current != nil:
 		d.current.imaged = false
 		return d.gap(dst, d.current.id, d.venue)
-	case string(channel) == "book", !ok && m.method.kind == absent:
+	case krakenBookOf(channel) != krakenNone, !ok && m.method.kind == absent:
 		return d.gap(dst, 0, d.venue)
 	}
 	return dst
@@ -136,8 +138,8 @@ func (d *kraken) dataless(dst []market.Event, m *krakenMessage) []market.Event {
 		dst, e := d.add(dst, market.KindHeartbeat)
 		e.Venue = d.venue
 		return dst
-	case "book":
-		d.refuse(CauseMissingField, "book: data")
+	case "book", "level3":
+		d.refuse(CauseMissingField, "%s: data", channel)
 		return d.gap(dst, 0, d.venue)
 	case "trade", "instrument", "status", "ticker", "ohlc":
 		d.refuse(CauseMissingField, "%s: data", channel)
@@ -152,7 +154,7 @@ func (d *kraken) data(dst []market.Event, m *krakenMessage) []market.Event {
 	s := &d.s
 	channel, _ := s.str(m.channel)
 	switch string(channel) {
-	case "book", "trade", "status":
+	case "book", "level3", "trade", "status":
 	case "instrument":
 		return d.instruments(dst)
 	case "heartbeat":
@@ -166,7 +168,8 @@ func (d *kraken) data(dst []market.Event, m *krakenMessage) []market.Event {
 		s.value()
 		return dst
 	}
-	isBook, isTrade := channel[0] == 'b', channel[0] == 't'
+	kind, isTrade := krakenBookOf(channel), channel[0] == 't'
+	isBook := kind != krakenNone
 	typ, _ := s.str(m.typ)
 	snapshot := string(typ) == "snapshot"
 	if !snapshot && string(typ) != "update" {
@@ -197,7 +200,7 @@ func (d *kraken) data(dst []market.Event, m *krakenMessage) []market.Event {
 		}
 		switch {
 		case isBook:
-			dst = d.book(dst, snapshot)
+			dst = d.book(dst, snapshot, kind)
 		case isTrade:
 			dst = d.trade(dst, snapshot)
 		default:
@@ -253,10 +256,10 @@ func (d *kraken) status(p *krakenPair) market.TradingStatus {
 	return max(p.reference.status, market.StatusTrading) // unknown until told
 }
 
-// book reads one element of the book channel. Levels, then the checksum over the
+// book reads one element of the book channel, or of level3. Levels or orders, then the checksum over the
 // book that they make, which carries FlagLast. Where anything in it is bad, a
 // KindGap takes the place of all of it.
-func (d *kraken) book(dst []market.Event, snapshot bool) []market.Event {
+func (d *kraken) book(dst []market.Event, snapshot bool, kind krakenBook) []market.Event {
 	s := &d.s
 	n := len(dst)
 	var p *krakenPair
@@ -265,13 +268,21 @@ func (d *kraken) book(dst []market.Event, snapshot bool) []market.Event {
 	var sides [2]span // deferred: they came before the symbol
 	var have [2]bool
 	var counts [2]int
+	var at int64
 	read := func(dst []market.Event, i int) []market.Event {
 		before := len(dst)
 		side := market.SideBid + market.Side(i)
 		var bad *fault
-		dst, bad = d.levels(dst, side)
+		if kind == krakenOrders {
+			var newest int64
+			dst, newest, bad = d.orders(dst, side, snapshot)
+			at, counts[i] = max(at, newest), prices(dst[before:])
+		} else {
+			dst, bad = d.levels(dst, side)
+			counts[i] = len(dst) - before
+		}
 		why = first(why, bad)
-		have[i], counts[i] = true, len(dst)-before
+		have[i] = true
 		return dst
 	}
 	start := func(dst []market.Event) []market.Event {
@@ -335,7 +346,6 @@ func (d *kraken) book(dst []market.Event, snapshot bool) []market.Event {
 	if !have[0] && !have[1] {
 		why = first(why, d.blame(CauseMissingField, "bids and asks", span{}))
 	}
-	var at int64
 	if timestamp.kind != absent {
 		b, _ := s.str(timestamp)
 		var ok bool
@@ -350,9 +360,15 @@ func (d *kraken) book(dst []market.Event, snapshot bool) []market.Event {
 			why = first(why, d.blame(CauseBadNumber, "checksum", checksum))
 		}
 	}
+	if why == nil && p.book != kind && p.book != krakenNone {
+		// Its book comes over the other channel.
+		d.refusePart("book", d.blame(CauseBadValue, "second channel of one book", span{}))
+		p.reference.forget()
+		return dst[:n]
+	}
 	depth := uint16(0)
 	if snapshot && why == nil {
-		depth, why = d.depth(p, max(counts[0], counts[1]))
+		depth, why = d.depth(p, max(counts[0], counts[1]), kind)
 	}
 	if why != nil {
 		d.refusePart("book", why)
@@ -368,6 +384,9 @@ func (d *kraken) book(dst []market.Event, snapshot bool) []market.Event {
 		var e *market.Event
 		dst, e = d.add(dst, market.KindChecksum)
 		e.Sequence = sum
+		if kind == krakenOrders {
+			e.Checksum = market.ChecksumOrders
+		}
 	}
 	if len(dst) == n {
 		return dst
@@ -375,8 +394,13 @@ func (d *kraken) book(dst []market.Event, snapshot bool) []market.Event {
 	flags := market.Flags(0)
 	if snapshot {
 		flags = market.FlagSnapshot
-		p.imaged = true
+		p.imaged, p.book = true, kind
 	}
+	// An order's own time may be from before the message.
+	if kind == krakenOrders && at < p.newest {
+		at = p.newest
+	}
+	p.newest = at
 	for i := n; i < len(dst); i++ {
 		e := &dst[i]
 		e.Instrument, e.Venue, e.Time, e.Flags = p.id, d.venue, at, flags
@@ -394,11 +418,11 @@ func (d *kraken) book(dst []market.Event, snapshot bool) []market.Event {
 // depth returns the depth of the book that a snapshot begins. The data message
 // does not tell it: it is the ack's, or where that is still on its way the
 // smallest that the snapshot's levels fit.
-func (d *kraken) depth(p *krakenPair, levels int) (uint16, *fault) {
+func (d *kraken) depth(p *krakenPair, levels int, kind krakenBook) (uint16, *fault) {
 	if p.depth != 0 && !p.guessed && levels <= int(p.depth) {
 		return p.depth, nil
 	}
-	guess, ok := krakenDepth(levels)
+	guess, ok := krakenDepth(levels, kind)
 	if !ok {
 		return 0, d.blame(CauseOversized, "snapshot deeper than any book", span{})
 	}

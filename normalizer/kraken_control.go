@@ -37,13 +37,15 @@ func (d *kraken) answer(dst []market.Event, m *krakenMessage) []market.Event {
 // it is subscribed again and its snapshot does not come.
 func (d *kraken) left(dst []market.Event, result span) []market.Event {
 	channel, symbol, _ := d.result(result)
-	if b, _ := d.s.str(channel); string(b) != "book" {
+	b, _ := d.s.str(channel)
+	kind := krakenBookOf(b)
+	if kind == krakenNone {
 		return dst
 	}
-	b, _ := d.s.str(symbol)
+	b, _ = d.s.str(symbol)
 	p := d.pairs.by[string(b)]
 	// A shallow book is wholly under its checksum.
-	if p == nil || !p.imaged || int(p.depth) <= krakenDepths[0] {
+	if p == nil || p.book != kind || !p.imaged || int(p.depth) <= krakenDepths[0] {
 		return dst
 	}
 	p.imaged = false
@@ -78,7 +80,7 @@ func (d *kraken) result(v span) (channel, symbol, depth span) {
 func (d *kraken) ack(dst []market.Event, result span) []market.Event {
 	s := &d.s
 	channel, symbol, depth := d.result(result)
-	if b, _ := s.str(channel); string(b) != "book" {
+	if b, _ := s.str(channel); krakenBookOf(b) == krakenNone {
 		return dst
 	}
 	p, why := d.pair(symbol)

@@ -42,14 +42,15 @@ func krakenStatus(status []byte) market.TradingStatus {
 	return market.StatusRestricted
 }
 
-// krakenDepths are the depths that a book can be subscribed with.
+// krakenDepths are the depths that a book can be subscribed with; one of orders not
+// with all of them.
 var krakenDepths = [...]int{10, 25, 100, 500, 1000}
 
 // krakenDepth guesses the depth of a book from the larger side of its snapshot,
 // for a snapshot that came before the ack that tells it.
-func krakenDepth(levels int) (uint16, bool) {
+func krakenDepth(levels int, kind krakenBook) (uint16, bool) {
 	for _, d := range krakenDepths {
-		if levels <= d {
+		if levels <= d && (kind != krakenOrders || d != 25 && d != 500) {
 			return uint16(d), true
 		}
 	}

@@ -222,7 +222,7 @@ func TestKrakenRefusals(t *testing.T) {
 		cause   Cause
 		want    []string
 	}{
-		"unknown channel":     {`{"channel":"level3","type":"update","data":[]}`, CauseUnknownType, nil},
+		"unknown channel":     {`{"channel":"executions","type":"update","data":[]}`, CauseUnknownType, nil},
 		"unknown method":      {`{"method":"dance","success":true}`, CauseUnknownType, nil},
 		"neither":             {`{"x":1}`, CauseUnknownType, nil},
 		"provider's refusal":  {`{"error":"Currency pair not supported XYZ/USD","method":"subscribe","success":false,"symbol":"XYZ/USD"}`, CauseProvider, nil},

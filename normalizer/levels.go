@@ -33,9 +33,54 @@ func (d *base) level(dst []market.Event, side market.Side, price, size span) ([]
 	return dst, nil
 }
 
+// order appends what one order of a book does, as level does.
+func (d *base) order(dst []market.Event, a market.OrderAction, side market.Side, price, size, id span) ([]market.Event, *fault) {
+	key, why := d.orderID(id)
+	if why != nil {
+		return dst, why
+	}
+	n := len(dst)
+	if dst, why = d.level(dst, side, price, size); why == nil && len(dst) > n {
+		e := &dst[n]
+		e.Kind, e.Action = market.KindOrder, a
+		e.SetOrder(key)
+	}
+	return dst, why
+}
+
+// deletion appends the end of an order.
+func (d *base) deletion(dst []market.Event, side market.Side, id span) ([]market.Event, *fault) {
+	key, why := d.orderID(id)
+	if why != nil {
+		return dst, why
+	}
+	dst, e := d.add(dst, market.KindOrder)
+	e.Action, e.Side = market.OrderDelete, side
+	e.SetOrder(key)
+	return dst, nil
+}
+
+// orderID reads an order's identifier, a text or a number.
+func (d *base) orderID(v span) (market.OrderID, *fault) {
+	switch v.kind {
+	case absent:
+		return market.OrderID{}, d.blame(CauseMissingField, "order id", v)
+	case text, number:
+		if id, ok := market.ParseOrderID(d.s.raw(v)); ok {
+			return id, nil
+		}
+	}
+	return market.OrderID{}, d.blame(CauseBadValue, "order id", v)
+}
+
 // pairs reads an array of [price, size] as levels of one side. It reads the
 // array to its end also where a level is bad.
 func (d *base) pairs(dst []market.Event, side market.Side) ([]market.Event, *fault) {
+	return d.rows(dst, side, false)
+}
+
+// rows is pairs, or reads an array of [price, size, order id] as orders.
+func (d *base) rows(dst []market.Event, side market.Side, orders bool) ([]market.Event, *fault) {
 	s := &d.s
 	var why *fault
 	n := len(dst)
@@ -51,7 +96,7 @@ func (d *base) pairs(dst []market.Event, side market.Side) ([]market.Event, *fau
 			continue
 		}
 		s.open('[')
-		var price, size span
+		var price, size, id span
 		for i := 0; s.elem(); i++ {
 			v := s.value()
 			switch i {
@@ -59,13 +104,19 @@ func (d *base) pairs(dst []market.Event, side market.Side) ([]market.Event, *fau
 				price = v
 			case 1:
 				size = v
+			case 2:
+				id = v
 			}
 		}
 		if s.bad {
 			break
 		}
 		if why == nil {
-			dst, why = d.level(dst, side, price, size)
+			if orders {
+				dst, why = d.order(dst, market.OrderAdd, side, price, size, id)
+			} else {
+				dst, why = d.level(dst, side, price, size)
+			}
 			if len(dst)-n > maxLevels {
 				why = first(why, d.blame(CauseOversized, "too many levels at", price))
 			}

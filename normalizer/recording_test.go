@@ -137,6 +137,11 @@ func checkEvent(t testing.TB, r *rig, e *market.Event) {
 		if e.Side == market.SideNone || e.Price <= 0 || e.Instrument == 0 || e.Venue == 0 {
 			bad("level without a side, price, instrument or venue")
 		}
+	case market.KindOrder:
+		if e.Order().IsZero() || e.Action == market.OrderNone || e.Instrument == 0 || e.Venue == 0 ||
+			e.Action == market.OrderAdd && (e.Side == market.SideNone || e.Price <= 0) {
+			bad("order without an id, action, instrument, venue, side or price")
+		}
 	case market.KindTrade:
 		if e.Price <= 0 && !signed || e.Instrument == 0 || e.Venue == 0 || !e.Has(market.FlagLast) || e.Time == 0 {
 			bad("trade without a price, instrument, venue, time or FlagLast")

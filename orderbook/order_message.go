@@ -21,8 +21,8 @@ func (s *Shard) order(b *book, e *market.Event) {
 	}
 	n := o.find(id)
 	switch e.Action {
-	case market.OrderAdd, market.OrderChange:
-		if n == 0 && e.Action == market.OrderChange {
+	case market.OrderAdd, market.OrderChange, market.OrderRequeue:
+		if n == 0 && e.Action != market.OrderAdd {
 			return
 		}
 		price, size, ok := b.in.fit(e.Price, e.Size, e)
@@ -34,7 +34,7 @@ func (s *Shard) order(b *book, e *market.Event) {
 		if e.Action == market.OrderAdd {
 			b.addOrder(o, n, id, e.Side, price, size, e.Received)
 		} else {
-			b.changeOrder(o, n, price, size, e.Received)
+			b.changeOrder(o, n, price, size, e.Action == market.OrderRequeue, e.Received)
 		}
 	case market.OrderReduce:
 		if n == 0 {
@@ -45,7 +45,7 @@ func (s *Shard) order(b *book, e *market.Event) {
 			b.refuse()
 			return
 		}
-		b.changeOrder(o, n, o.nodes[n].price, o.nodes[n].size-size, e.Received)
+		b.changeOrder(o, n, o.nodes[n].price, o.nodes[n].size-size, false, e.Received)
 	case market.OrderDelete:
 		if n != 0 {
 			b.removeOrder(o, n)
@@ -82,7 +82,7 @@ func (b *book) ordersFor() *orders {
 func (b *book) addOrder(o *orders, n uint32, id market.OrderID, side market.Side, p market.Price, z market.Size, at int64) {
 	if n != 0 {
 		if x := &o.nodes[n]; x.side == side && x.price == p {
-			b.changeOrder(o, n, p, z, at)
+			b.changeOrder(o, n, p, z, false, at)
 			return
 		}
 		b.removeOrder(o, n)
@@ -128,13 +128,13 @@ func (b *book) crosses(side market.Side, p market.Price) bool {
 }
 
 // changeOrder gives an order another size, and another price, at which it is the
-// last.
-func (b *book) changeOrder(o *orders, n uint32, p market.Price, z market.Size, at int64) {
+// last. With requeue it is that at any rate.
+func (b *book) changeOrder(o *orders, n uint32, p market.Price, z market.Size, requeue bool, at int64) {
 	x := &o.nodes[n]
 	switch {
 	case z == 0:
 		b.removeOrder(o, n)
-	case x.price != p:
+	case x.price != p || requeue:
 		id, side := x.id, x.side
 		b.removeOrder(o, n)
 		b.queueOrder(o, o.add(id, side, p, z), at)

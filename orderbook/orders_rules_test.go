@@ -30,7 +30,7 @@ func newOrdersRig(t *testing.T) *ordersRig {
 }
 
 // say applies one message: "image" begins one, then "add ID bid 10.5 2",
-// "change ID 10.5 1", "reduce ID 1", "delete ID", "level bid 10 1", "sum N"; a
+// "change ID 10.5 1", "requeue ID 10.5 1", "reduce ID 1", "delete ID", "level bid 10 1", "sum N"; a
 // word "piecemeal" flags what follows.
 func (o *ordersRig) say(at int64, parts ...string) {
 	o.t.Helper()
@@ -60,8 +60,11 @@ func (o *ordersRig) say(at int64, parts ...string) {
 		case "add":
 			e.Action, e.Side = market.OrderAdd, side(w[2])
 			numbers(w[3], w[4])
-		case "change":
+		case "change", "requeue":
 			e.Action = market.OrderChange
+			if w[0] == "requeue" {
+				e.Action = market.OrderRequeue
+			}
 			numbers(w[2], w[3])
 		case "reduce":
 			e.Action = market.OrderReduce
@@ -125,6 +128,8 @@ func TestQueueRules(t *testing.T) {
 	o.want("another price is last there", StateLive, CauseNone, "B 10 2 0 0", "A 10 1 1 2", "C 9 3 0 0", "X 11 1 0 0")
 	o.say(5, "delete Z", "change Z 10 1", "reduce Z 1")
 	o.want("who is not in the book changes nothing", StateLive, CauseNone, "B 10 2 0 0", "A 10 1 1 2", "C 9 3 0 0", "X 11 1 0 0")
+	o.say(6, "requeue B 10 2")
+	o.want("larger, or told to, is last", StateLive, CauseNone, "A 10 1 0 0", "B 10 2 1 1", "C 9 3 0 0", "X 11 1 0 0")
 	o.say(6, "reduce B 3")
 	if len(o.causes) != 1 || o.causes[0] != CauseOverflow {
 		t.Errorf("more traded than there was: asked for %v", o.causes)

@@ -90,7 +90,7 @@ func (m *ordersModel) message(events []market.Event) bool {
 				remove()
 			}
 			put(o)
-		case market.OrderChange:
+		case market.OrderChange, market.OrderRequeue:
 			if at < 0 {
 				continue
 			}
@@ -98,7 +98,7 @@ func (m *ordersModel) message(events []market.Event) bool {
 			switch {
 			case size.IsZero():
 				remove()
-			case o.price.Equal(price):
+			case o.price.Equal(price) && e.Action == market.OrderChange:
 				m.orders[at].size = size
 			default:
 				remove()
@@ -229,13 +229,13 @@ func drawOrders(t *rapid.T, m *ordersModel, now int64, checksums bool) []market.
 		e.Side = rapid.SampledFrom([]market.Side{market.SideBid, market.SideAsk}).Draw(t, "side")
 		held := slices.IndexFunc(m.orders, func(o modelOrder) bool { return o.id == id })
 		e.Action = rapid.SampledFrom([]market.OrderAction{market.OrderAdd, market.OrderAdd, market.OrderAdd, market.OrderChange,
-			market.OrderReduce, market.OrderDelete}).Draw(t, "action")
+			market.OrderRequeue, market.OrderReduce, market.OrderDelete}).Draw(t, "action")
 		if held >= 0 && e.Action != market.OrderAdd {
 			e.Side = m.orders[held].side
 		}
 		drawNumbers(t, e, e.Side)
 		switch {
-		case e.Action == market.OrderChange && rapid.IntRange(0, 4).Draw(t, "to nothing") == 0:
+		case (e.Action == market.OrderChange || e.Action == market.OrderRequeue) && rapid.IntRange(0, 4).Draw(t, "to nothing") == 0:
 			e.Size = 0
 		case e.Action == market.OrderReduce && rapid.IntRange(0, 19).Draw(t, "too much") > 0:
 			// Mostly a part of what is there.
