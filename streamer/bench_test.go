@@ -127,11 +127,7 @@ func BenchmarkMark(b *testing.B) {
 	for i := range sessions {
 		sessions[i] = newSession(f.hub, "test", "test")
 		sessions[i].handle([]byte(`{"op":"subscribe","channel":"quote","symbols":["BTC-USD"],"interval":"0"}`))
-		for _, u := range sessions[i].take().dirty {
-			if err := sessions[i].collect(u, discard{}); err != nil {
-				b.Fatal(err)
-			}
-		}
+		sessions[i].taken(f.now, discard{})
 	}
 	b.ReportAllocs()
 	i := 0
@@ -139,12 +135,7 @@ func BenchmarkMark(b *testing.B) {
 		e := market.Event{Kind: market.KindLevel, Side: market.SideBid, Price: 6421000, Size: market.Size(1000 + i%1000)}
 		f.apply(1, e)
 		for _, s := range sessions {
-			<-s.signal
-			for _, u := range s.take().dirty {
-				if err := s.collect(u, discard{}); err != nil {
-					b.Fatal(err)
-				}
-			}
+			s.taken(f.now, discard{})
 		}
 		i++
 	}

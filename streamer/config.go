@@ -3,6 +3,7 @@ package streamer
 import (
 	"log/slog"
 	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,8 @@ type Config struct {
 	// Lanes is the number of goroutines that hold state; instruments are spread
 	// over them by number, as over the shards of an orderbook.Engine. Default 1.
 	Lanes int
+	// Writers is the number of goroutines that write to clients. Default GOMAXPROCS.
+	Writers int
 	// Server is the name and version told in the welcome.
 	Server string
 	Logger *slog.Logger
@@ -78,6 +81,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	def(&c.Lanes, 1)
+	def(&c.Writers, runtime.GOMAXPROCS(0))
 	def(&c.MaxSubscriptions, 5000)
 	def(&c.MaxConnections, 20000)
 	def(&c.RequestRate, 50)

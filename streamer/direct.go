@@ -90,16 +90,18 @@ func (d *Direct) Err() error { return d.err }
 // drain writes the messages that have not been written yet.
 func (d *Direct) drain() {
 	for d.err == nil {
-		w := d.session.take()
-		if len(w.messages) == 0 && len(w.dirty) == 0 {
+		w := d.session.take(d.now)
+		if w.empty() {
 			return
 		}
 		for _, m := range w.messages {
-			d.note(d.out.add(m))
+			d.out.add(m, 1)
+			d.out.add(newline, 0)
 		}
-		for _, u := range w.dirty {
-			d.note(d.session.collect(u, &d.out))
+		for _, list := range [2]*sub{w.every, w.state} {
+			_, _ = d.session.collectAll(list, &d.out)
 		}
+		d.note(d.out.err)
 		d.hub.lanes[0].deliver(d.now)
 		if d.session.over() {
 			d.note(errors.New("session ended: " + d.session.endReason))
@@ -115,16 +117,19 @@ func (d *Direct) note(err error) {
 
 // lines is an output that writes one message a line.
 type lines struct {
-	w io.Writer
+	w   io.Writer
+	err error // the first of writing
 }
 
-func (l *lines) add(msg []byte) error {
-	for _, part := range [2][]byte{msg, newline} {
-		if _, err := l.w.Write(part); err != nil {
-			return fmt.Errorf("write message: %w", err)
-		}
+// room implements output.
+func (l *lines) room(int) error { return l.err }
+
+// add implements output.
+func (l *lines) add(run []byte, _ int) {
+	if l.err != nil {
+		return
 	}
-	return nil
+	if _, err := l.w.Write(run); err != nil {
+		l.err = fmt.Errorf("write message: %w", err)
+	}
 }
-
-var newline = []byte{'\n'}

@@ -10,8 +10,8 @@
 //
 // A session is one client. It owns no market data: for each subscription it has
 // a position in a topic's log. A lane marks the subscriptions whose topic moved;
-// the session's writer takes what it has not sent, straight from the log, joined
-// into as few writes as the socket takes. A client that fell behind further than
+// a writer, which serves many sessions in turn, takes what each has not sent,
+// straight from the log, joined into as few writes as the socket takes. A client that fell behind further than
 // the log reaches gets one snapshot instead. So a new subscriber, a slow one, one
 // that resumes and one that asks for a resync all go the same way, and what a
 // client costs is bounded by its subscriptions, not by how slow it is.

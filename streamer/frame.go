@@ -12,9 +12,17 @@ type frame struct {
 	index     uint64       // its place in the topic's log
 	prev, seq uint64       // the positions it leads from and to
 	epoch     uint64       // of seq
+	era       uint16       // the same, as the topic counts them
 	snapshot  bool         // a complete state: it may be applied whatever came before
 	scale     market.Scale // of its numbers
-	data      []byte       // one message
+	chunk     uint32       // number of the chunk that data is part of; 0: it has its own memory
+	offset    uint32       // where in the chunk
+	data      []byte       // one message with what separates it from the next
+}
+
+// upTo returns the bytes of the frames from f to g, which has the same chunk.
+func (f *frame) upTo(g *frame) []byte {
+	return f.data[:int(g.offset-f.offset)+len(g.data)]
 }
 
 // frameLog is a ring of a topic's latest frames. One goroutine appends, any
@@ -57,6 +65,27 @@ func (l *frameLog) from(index uint64) *frame {
 	return nil
 }
 
+// run returns the last of the frames before index to that follow f in memory, so
+// that all from f to it can be sent as one piece; f itself if none does.
+func (l *frameLog) run(f *frame, to uint64) *frame {
+	if f.chunk == 0 {
+		return f
+	}
+	// A chunk holds frames that follow each other, nothing else.
+	if g := l.get(to - 1); g != nil && g.chunk == f.chunk {
+		return g
+	}
+	last := f
+	for last.index+1 < to {
+		g := l.get(last.index + 1)
+		if g == nil || g.chunk != f.chunk {
+			break
+		}
+		last = g
+	}
+	return last
+}
+
 // oldest returns the lowest index that is surely still there.
 func (l *frameLog) oldest() uint64 {
 	h, n := l.head.Load(), uint64(len(l.slots))
@@ -84,3 +113,35 @@ func (l *frameLog) find(seq uint64) (index uint64, found bool) {
 	}
 	return index, found
 }
+
+// A chunk holds the bytes of a topic's messages one after the other. A stream
+// that is slow has small ones: memory is held as long as one message in it is.
+const (
+	minChunk = 512
+	maxChunk = 32 << 10
+)
+
+// chunks gives the messages of a lossless topic their memory, one after the other,
+// so that who has several to send sends them as one piece. It belongs to the lane.
+type chunks struct {
+	free   []byte // what is left of the chunk
+	size   int    // of the chunk
+	number uint32 // of the chunk; 0 before the first
+}
+
+// take returns memory for a message, with the number of its chunk and its place in
+// it.
+func (c *chunks) take(n int) (data []byte, chunk, offset uint32) {
+	if n > len(c.free) {
+		c.size = max(min(2*c.size, maxChunk), minChunk, n)
+		c.free = make([]byte, c.size)
+		c.number = max(c.number+1, 1)
+	}
+	offset = uint32(c.size - len(c.free))
+	data, c.free = c.free[:n], c.free[n:]
+	return data, c.number, offset
+}
+
+// cut makes the next message begin a new chunk: it does not follow the one before,
+// or not at the same scale.
+func (c *chunks) cut() { c.free = nil }

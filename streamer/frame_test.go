@@ -1,6 +1,7 @@
 package streamer
 
 import (
+	"bytes"
 	"sync"
 	"testing"
 
@@ -83,7 +84,7 @@ func TestFrameLogFind(t *testing.T) {
 // put in and taken out between.
 func TestSchedule(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var s schedule
+		var s schedule[*topic]
 		in := make(map[*topic]bool)
 		for i := range rapid.IntRange(0, 60).Draw(t, "steps") {
 			switch rapid.IntRange(0, 3).Draw(t, "step") {
@@ -124,6 +125,57 @@ func TestSchedule(t *testing.T) {
 			if len(s.heap) != len(in) {
 				t.Fatalf("%d queued, want %d", len(s.heap), len(in))
 			}
+		}
+	})
+}
+
+// TestRuns: messages that lie one after the other come as one piece, whatever
+// chunks they fell into, and the pieces together are the messages.
+func TestRuns(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const size = 32
+		l := newFrameLog(size)
+		var c chunks
+		var all []byte
+		var starts []int // of each frame's bytes in all
+		next, pieces := uint64(0), 0
+		for i := range rapid.IntRange(1, 60).Draw(t, "frames") {
+			msg := bytes.Repeat([]byte{byte(i)}, rapid.IntRange(1, 400).Draw(t, "length"))
+			f := &frame{prev: uint64(i), seq: uint64(i + 1)}
+			switch rapid.IntRange(0, 9).Draw(t, "kind") {
+			case 0:
+				f.data = msg // of its own
+				c.cut()
+			case 1:
+				c.cut()
+				fallthrough
+			default:
+				f.data, f.chunk, f.offset = c.take(len(msg))
+				copy(f.data, msg)
+			}
+			starts, all = append(starts, len(all)), append(all, msg...)
+			l.append(f)
+			if rapid.IntRange(0, 3).Draw(t, "read") > 0 {
+				continue
+			}
+			for to := l.head.Load(); next < to; pieces++ {
+				if next = max(next, l.oldest()); next == to {
+					break
+				}
+				first := l.get(next)
+				last := l.run(first, to)
+				end := len(all)
+				if int(last.index)+1 < len(starts) {
+					end = starts[last.index+1]
+				}
+				if got, want := first.upTo(last), all[starts[next]:end]; !bytes.Equal(got, want) {
+					t.Fatalf("frames %d to %d: %x, want %x", next, last.index, got, want)
+				}
+				next = last.index + 1
+			}
+		}
+		if c.number > 0 && c.size > maxChunk {
+			t.Fatalf("a chunk of %d bytes", c.size)
 		}
 	})
 }

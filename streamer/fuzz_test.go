@@ -32,21 +32,19 @@ func FuzzHandle(f *testing.F) {
 		} {
 			check.replies = 0
 			bad := s.handle(text)
-			w := s.take()
+			w := s.take(x.now)
 			for _, m := range w.messages {
-				_ = check.add(m)
+				check.add(m, 1)
 			}
 			if check.replies == 0 || bad != (check.errors > 0) {
 				t.Fatalf("%q: %d replies, %d errors, bad %v", text, check.replies, check.errors, bad)
 			}
 			check.errors = 0
 			for range 3 {
-				for _, u := range w.dirty {
-					_ = s.collect(u, &check)
-				}
+				w.collect(s, &check)
 				x.lane.deliver(x.now)
 				x.step(1)
-				w = s.take()
+				w = s.take(x.now)
 			}
 		}
 		s.unsubscribeAll()
@@ -64,7 +62,11 @@ type lineCheck struct {
 	replies, errors int
 }
 
-func (c *lineCheck) add(msg []byte) error {
+func (c *lineCheck) room(int) error { return nil }
+
+func (c *lineCheck) add(run []byte, n int) { each(run, n, c.message) }
+
+func (c *lineCheck) message(msg []byte) {
 	m, err := wire.Parse(msg)
 	if err != nil || !json.Valid(msg) || bytes.IndexByte(msg, '\n') >= 0 {
 		c.t.Fatalf("%v in %q", err, msg)
@@ -78,5 +80,4 @@ func (c *lineCheck) add(msg []byte) error {
 	case *wire.Unknown:
 		c.t.Fatalf("unknown message %q", msg)
 	}
-	return nil
 }

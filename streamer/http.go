@@ -126,7 +126,7 @@ func (h *Hub) serveSnapshot(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(append(f.data, '\n'))
+	_, _ = w.Write(f.data)
 }
 
 // sameTag reports whether an If-None-Match names the tag (RFC 9110, section

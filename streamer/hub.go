@@ -22,6 +22,8 @@ import (
 type Hub struct {
 	cfg     Config
 	lanes   []*lane
+	writers []*writer
+	served  atomic.Uint64 // sessions that were given a writer
 	metrics *metrics
 	sids    atomic.Uint64
 
@@ -55,6 +57,9 @@ func NewHub(cfg Config) *Hub {
 	for range cfg.Lanes {
 		h.lanes = append(h.lanes, newLane(h))
 	}
+	for range cfg.Writers {
+		h.writers = append(h.writers, newWriter(h))
+	}
 	return h
 }
 
@@ -83,13 +88,25 @@ func (h *Hub) Run(ctx context.Context) error {
 			}
 		}
 	})
+	var writers sync.WaitGroup
+	stop := make(chan struct{})
+	for _, w := range h.writers {
+		writers.Go(func() { w.run(stop) })
+	}
 	err := lanes.Wait()
 	// Who waits for a lane gives up, so that nothing below can.
 	close(h.stopped)
 	listener.Wait()
 	h.endAll()
 	h.active.Wait()
+	close(stop)
+	writers.Wait()
 	return err
+}
+
+// writer returns who is to write for the next session.
+func (h *Hub) writer() *writer {
+	return h.writers[h.served.Add(1)%uint64(len(h.writers))]
 }
 
 // endAll ends all sessions, and no more begin.

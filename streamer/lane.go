@@ -17,7 +17,7 @@ type lane struct {
 	hub         *Hub
 	instruments []*laneInstrument // by number; nil where unseen
 	topics      map[topicKey]*topic
-	schedule    schedule
+	schedule    schedule[*topic]
 	venues      []string  // names by number
 	now         int64     // lane time, for what goes by the age of things
 	buf         []byte    // the message being encoded
@@ -135,7 +135,7 @@ func (l *lane) deliver(now int64) {
 	}
 	for _, u := range wishes {
 		u.topic.refresh(now)
-		u.session.mark(u, now)
+		u.session.markNow(u, now)
 	}
 }
 

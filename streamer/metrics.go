@@ -21,6 +21,7 @@ type metrics struct {
 	snapshots     prometheus.Counter
 	delivered     prometheus.Counter
 	writes        prometheus.Counter
+	blocked       prometheus.Counter
 	bytes         prometheus.Counter
 	skipped       prometheus.Counter
 	requests      prometheus.Counter
@@ -68,6 +69,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		snapshots:     counter("snapshots_encoded_total", "Snapshots encoded."),
 		delivered:     counter("messages_delivered_total", "Messages put into a client's socket."),
 		writes:        counter("writes_total", "Writes to clients' sockets."),
+		blocked:       counter("writes_blocked_total", "Writes of which a client's socket took only a part at once."),
 		bytes:         counter("bytes_total", "Bytes written to clients' sockets."),
 		skipped:       counter("messages_skipped_total", "Messages that clients were too slow for and that a snapshot or a gap stood in for."),
 		requests:      counter("requests_total", "Requests of clients."),

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -259,46 +260,66 @@ func (c *modelClient) request(format string, args ...any) {
 // drain takes what the session has to send.
 func (c *modelClient) drain() {
 	for {
-		w := c.s.take()
-		if len(w.messages) == 0 && len(w.dirty) == 0 {
+		w := c.s.take(c.w.now)
+		if w.empty() {
 			return
 		}
 		for _, m := range w.messages {
-			_ = c.add(m)
+			c.add(m, 1)
 		}
-		for _, u := range w.dirty {
-			_ = c.s.collect(u, c)
+		var err error
+		if w.every, err = c.s.collectAll(w.every, c); err == nil {
+			w.state, err = c.s.collectAll(w.state, c)
+		}
+		if err != nil {
+			w.messages = nil
+			c.s.putBack(&w)
 		}
 		c.w.lane.deliver(c.w.now)
 	}
 }
 
-// add implements output. As a real one may, it takes time.
-func (c *modelClient) add(msg []byte) error {
-	if c.s.format == wire.FormatProto {
-		msg = c.asJSON(msg)
-	}
-	if msg != nil {
-		c.take(msg)
-	}
-	if w := c.w; w.depth == 0 && w.sim.rand.IntN(12) == 0 {
+// errFull means that a client takes no more at present.
+var errFull = errors.New("full")
+
+// room implements output. As a real one may, it takes time, or has none.
+func (c *modelClient) room(int) error {
+	w := c.w
+	if w.depth == 0 && w.sim.rand.IntN(12) == 0 {
 		w.depth++
 		w.move(w.sim.rand.IntN(12))
 		w.depth--
 	}
+	if w.sim.rand.IntN(30) == 0 {
+		return errFull
+	}
 	return nil
+}
+
+// add implements output.
+func (c *modelClient) add(run []byte, n int) {
+	if c.s.format == wire.FormatJSON {
+		each(run, n, c.take)
+		return
+	}
+	for len(run) > 0 {
+		msg, rest, err := c.reader.Cut(run)
+		if err != nil {
+			c.w.t.Fatalf("not a message: %v, %x", err, run)
+		}
+		if text := c.asJSON(msg); text != nil {
+			c.take(text)
+		}
+		run = rest
+	}
 }
 
 // asJSON returns a message in Protocol Buffers as it would be in JSON, nil for a
 // scale.
-func (c *modelClient) asJSON(msg []byte) []byte {
-	inner, rest, err := c.reader.Cut(msg)
-	if err != nil || len(rest) > 0 {
-		c.w.t.Fatalf("not one message: %v, %x", err, msg)
-	}
+func (c *modelClient) asJSON(inner []byte) []byte {
 	m, err := c.reader.Parse(inner)
 	if err != nil {
-		c.w.t.Fatalf("%v in %x", err, msg)
+		c.w.t.Fatalf("%v in %x", err, inner)
 	}
 	if m == nil {
 		return nil
@@ -372,7 +393,7 @@ func (c *modelClient) ack(m *wire.Ack) {
 		}
 	}
 	for sid := range c.streams {
-		if c.s.subs[sid] == nil {
+		if c.s.sub(sid) == nil {
 			delete(c.streams, sid)
 		}
 	}
@@ -1057,7 +1078,10 @@ func anyInterval(w *world) string {
 }
 
 func (w *world) anySID(c *modelClient) (uint64, bool) {
-	sids := slices.Sorted(maps.Keys(c.s.subs))
+	var sids []uint64
+	for _, u := range c.s.subs {
+		sids = append(sids, u.topic.sid)
+	}
 	if len(sids) == 0 {
 		return 0, false
 	}
@@ -1149,7 +1173,8 @@ func (w *world) settle() {
 		}
 	}
 	for _, c := range w.clients {
-		for sid, u := range c.s.subs {
+		for _, u := range c.s.subs {
+			sid := u.topic.sid
 			st := c.streams[sid]
 			if st == nil || !st.have || st.lost || st.resuming {
 				w.t.Fatalf("stream %d has no state: %+v", sid, st)

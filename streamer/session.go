@@ -1,6 +1,7 @@
 package streamer
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,52 +10,105 @@ import (
 	"github.com/quotewire/quotewire/streamer/wire"
 )
 
-// sub is one session's subscription to one topic: a position, no data.
+// sub is one session's subscription to one topic: a position, no data. A server
+// has millions.
 type sub struct {
 	session *session
 	topic   *topic
-	slot    int32 // place among the topic's subscribers; the lane's
-	closed  atomic.Bool
-	resync  atomic.Bool // the client asked for a snapshot
+	after   *sub          // the next in the session's list of what moved; under session.mu
+	seq     uint64        // of the last message sent
+	next    uint64        // index of the next frame to send
+	slot    int32         // place among the topic's subscribers; the lane's
+	flags   atomic.Uint32 // subMarked and so on
+	wishAt  uint32        // head of the log when a snapshot was asked for, its lower half
+	era     uint16        // the topic's, of seq
+	weight  uint16        // share of the session's budget; under session.control
 
-	dirty bool // in the session's list; under session.mu
-
-	// Position. The lane sets it before the first mark, from then on it is the
-	// session writer's.
+	// Position, with era, seq, next and wishAt. The lane sets it before the first
+	// mark, from then on it belongs to who has the session's turn.
 	need    bool         // a snapshot is due
-	known   bool         // the client holds what epoch and seq say
+	known   bool         // the client holds what era and seq say
 	placed  bool         // and what follows that is in the log from next on
 	catchUp bool         // after a snapshot or resume: frames up to the present may be several
 	wished  bool         // a snapshot has been asked for
 	scaled  bool         // the client knows the scale; Protocol Buffers only
 	scale   market.Scale // of the frame sent last
-	epoch   uint64       // of seq
-	seq     uint64       // of the last message sent
-	next    uint64       // index of the next frame to send
-	wishAt  uint64       // head of the log when a snapshot was asked for
-	first   *frame       // to be sent before anything else
 }
 
-// session is one client. Its lists are under mu; subscriptions under control;
-// positions belong to the goroutine that writes.
+// Flags of a subscription that both sides look at.
+const (
+	subMarked uint32 = 1 << iota // in the session's list
+	subClosed                    // unsubscribed
+	subResync                    // the client asked for a snapshot
+)
+
+// subList is a list of marked subscriptions, in the order in which they were
+// marked.
+type subList struct {
+	first, last *sub
+	since       int64 // lane time when the first was due
+}
+
+// add appends a subscription that is in no list, and reports whether it is the
+// first.
+func (l *subList) add(u *sub) bool {
+	u.after = nil
+	if l.first == nil {
+		l.first, l.last = u, u
+		return true
+	}
+	l.last.after, l.last = u, u
+	return false
+}
+
+// prepend puts what is left of a list that was taken before what came since.
+func (l *subList) prepend(rest *sub, since int64) {
+	if rest == nil {
+		return
+	}
+	last := rest
+	for last.after != nil {
+		last = last.after
+	}
+	if l.first == nil {
+		l.last = last
+	} else {
+		last.after = l.first
+	}
+	l.first, l.since = rest, since
+}
+
+// session is one client. Its lists and its turn are under mu; subscriptions under
+// control; positions belong to who has the turn.
 type session struct {
 	hub    *Hub
 	format wire.Format // set before the session begins
 	id     string
 	remote string
+	writer *writer // who gives it its turns; nil in tests and in a Direct
 
 	mu       sync.Mutex
-	dirty    []*sub
+	every    subList  // marked, to be sent at once: lossless streams, snapshots
+	state    subList  // marked, the others
+	spacing  int64    // the shortest that those in state allow
 	messages [][]byte // replies and other messages that are no market data
 	queued   int      // bytes of messages
 	pong     []byte   // payload of the latest ping to be answered
 	hasPong  bool
-	since    int64 // lane time when the first of dirty was marked
+	beating  bool // a heartbeat is due
 	socket   *socket
-	signal   chan struct{}
+	ending   bool // its end has been asked for
+	turn     turn
+	due      int64 // when its turn is to come, while it is queued; 0: as soon as may be
+	wrote    int64 // when conflated streams were last written
+	held     int64 // conflated streams are not written before that
+
+	// Under writer.mu: its entry in the writer's schedule.
+	place int // -1 if it is not in there
+	at    int64
 
 	control sync.Mutex
-	subs    map[uint64]*sub // by sid
+	subs    []*sub // by sid
 	follows []follow
 	ended   bool
 
@@ -62,8 +116,6 @@ type session struct {
 	endOnce   sync.Once
 	endReason string // this and endedAt are set before done is closed
 	endedAt   time.Time
-
-	spare []*sub // the writer's: the list it took last, to be used again
 }
 
 // follow is a pattern that also takes in instruments that appear later.
@@ -81,56 +133,101 @@ const (
 )
 
 func newSession(h *Hub, id, remote string) *session {
-	return &session{
-		hub: h, id: id, remote: remote,
-		signal: make(chan struct{}, 1), done: make(chan struct{}),
-		subs: make(map[uint64]*sub),
+	return &session{hub: h, id: id, remote: remote, done: make(chan struct{}), place: -1}
+}
+
+// sub returns the subscription to the stream, nil if there is none. Under control.
+func (s *session) sub(sid uint64) *sub {
+	if i, ok := s.search(sid); ok {
+		return s.subs[i]
+	}
+	return nil
+}
+
+func (s *session) search(sid uint64) (int, bool) {
+	return slices.BinarySearchFunc(s.subs, sid, func(u *sub, sid uint64) int {
+		switch {
+		case u.topic.sid < sid:
+			return -1
+		case u.topic.sid > sid:
+			return 1
+		}
+		return 0
+	})
+}
+
+// insert adds a subscription to a stream that has none. Under control.
+func (s *session) insert(u *sub) {
+	i, _ := s.search(u.topic.sid)
+	s.subs = slices.Insert(s.subs, i, u)
+}
+
+// grow makes room for n more subscriptions: without slack at first, for most
+// clients subscribe once.
+func (s *session) grow(n int) {
+	if have, want := cap(s.subs), len(s.subs)+n; want > have {
+		grown := make([]*sub, len(s.subs), max(want, have+have/4))
+		copy(grown, s.subs)
+		s.subs = grown
 	}
 }
 
-// mark notes that the subscription's topic has something new. It costs a lock
-// that nobody holds for long, and never waits for the client.
-func (s *session) mark(u *sub, now int64) {
-	s.mu.Lock()
-	if u.dirty {
-		s.mu.Unlock()
+// mark notes that the subscription's topic has something new. It costs a look at
+// a flag while the client has not taken what was new before, else a lock that
+// nobody holds for long, and never waits for the client. Only lanes call it.
+func (s *session) mark(u *sub, now int64) { s.note(u, now, u.topic.lossless()) }
+
+// markNow is mark for what the client waits for, such as a snapshot.
+func (s *session) markNow(u *sub, now int64) { s.note(u, now, true) }
+
+func (s *session) note(u *sub, now int64, atOnce bool) {
+	// The position is read after the flag is taken off, so what is new now is seen
+	// by who takes it off.
+	if u.flags.Load()&subMarked != 0 {
 		return
 	}
-	u.dirty = true
-	s.dirty = append(s.dirty, u)
-	first := len(s.dirty) == 1
-	if first {
-		s.since = now
+	if u.flags.Or(subMarked)&subMarked != 0 {
+		return // put back meanwhile
 	}
+	s.mu.Lock()
+	if atOnce {
+		if s.every.add(u) {
+			s.every.since = now
+		}
+	} else {
+		spacing := u.topic.spacing()
+		first := s.state.add(u)
+		if first || spacing < s.spacing {
+			s.spacing = spacing
+		}
+		if first {
+			s.state.since = max(now, s.wrote+spacing)
+		}
+	}
+	s.arrange(now)
 	s.mu.Unlock()
-	if first {
-		s.wake()
-	}
-}
-
-func (s *session) wake() {
-	select {
-	case s.signal <- struct{}{}:
-	default:
-	}
 }
 
 // push queues a message that is no market data. A client that lets too many wait
 // is ended.
-func (s *session) push(msg []byte) {
+func (s *session) push(msg []byte) { s.enqueue(msg, maxMessages) }
+
+// pushStart queues a stream's first message, which many streams may have at once.
+func (s *session) pushStart(msg []byte) { s.enqueue(msg, maxMessages+s.hub.cfg.MaxSubscriptions) }
+
+func (s *session) enqueue(msg []byte, most int) {
 	s.mu.Lock()
 	n := len(s.messages)
-	full := n >= maxMessages || n > 0 && s.queued+len(msg) > maxQueued
+	full := n >= most || n > 0 && s.queued+len(msg) > maxQueued
 	if !full {
 		s.messages = append(s.messages, msg)
 		s.queued += len(msg)
+		s.arrange(0)
 	}
 	s.mu.Unlock()
 	if full {
 		s.end(reasonUnread)
-		return
 	}
-	s.wake()
 }
 
 // send queues a typed message.
@@ -151,13 +248,18 @@ func (s *session) end(reason string) {
 		if c := s.connection(); c != nil {
 			c.hurry()
 		}
+		s.mu.Lock()
+		s.ending = true
+		s.arrange(0)
+		s.mu.Unlock()
 	})
 }
 
-// connect gives the session its connection.
-func (s *session) connect(c *socket) {
+// connect gives the session its connection, and from now on turns to write.
+func (s *session) connect(c *socket, w *writer) {
 	s.mu.Lock()
-	s.socket = c
+	s.socket, s.writer = c, w
+	s.arrange(0)
 	s.mu.Unlock()
 	if s.over() {
 		c.hurry()
@@ -184,59 +286,97 @@ func (s *session) over() bool {
 // waiting is what waits to be written.
 type waiting struct {
 	messages [][]byte
-	dirty    []*sub // that have something new
-	since    int64  // when the first of dirty was marked
-	pong     []byte
-	hasPong  bool
+	every    *sub // that have something new, each leading to the next
+	state    *sub
+	// when the first of every and state was due
+	everySince, stateSince int64
+	pong                   []byte
+	hasPong                bool
+	beating                bool
 }
 
-// take returns what waits. The list of subscriptions is good until the next call.
-func (s *session) take() (w waiting) {
-	// Only now, or those that were unsubscribed would be kept alive by it.
-	clear(s.spare)
+// empty reports whether nothing waits.
+func (w *waiting) empty() bool {
+	return len(w.messages) == 0 && w.every == nil && w.state == nil && !w.hasPong && !w.beating
+}
+
+// take returns what waits and may be sent at the time.
+func (s *session) take(now int64) (w waiting) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w = waiting{s.messages, s.dirty, s.since, s.pong, s.hasPong}
-	s.messages, s.queued, s.pong, s.hasPong = nil, 0, nil, false
-	s.dirty, s.spare = s.spare[:0], s.dirty
-	for _, u := range w.dirty {
-		u.dirty = false
+	w = waiting{messages: s.messages, every: s.every.first, everySince: s.every.since,
+		pong: s.pong, hasPong: s.hasPong, beating: s.beating}
+	s.messages, s.queued, s.pong, s.hasPong, s.beating = nil, 0, nil, false, false
+	s.every = subList{}
+	if now >= s.held {
+		w.state, w.stateSince = s.state.first, s.state.since
+		s.state = subList{}
 	}
 	return w
 }
 
-// output is where a session's messages go.
-type output interface {
-	// add appends one message; it may write.
-	add(msg []byte) error
+// putBack returns what was taken and could not be sent. It goes before what has
+// come meanwhile: on a connection that takes seconds for one round over its
+// streams each stream must come forward in every round.
+func (s *session) putBack(w *waiting) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(w.messages) > 0 {
+		for _, m := range w.messages {
+			s.queued += len(m)
+		}
+		s.messages = append(w.messages, s.messages...)
+	}
+	if s.state.first == nil && w.state != nil {
+		s.spacing = w.state.topic.spacing()
+	}
+	s.every.prepend(w.every, w.everySince)
+	s.state.prepend(w.state, w.stateSince)
+	s.beating = s.beating || w.beating
+	if w.hasPong && !s.hasPong {
+		s.pong, s.hasPong = w.pong, true
+	}
 }
 
-// put sends a frame. In Protocol Buffers its scale goes before it, unless the
-// client knows it.
-func (s *session) put(u *sub, f *frame, out output) error {
-	if s.format == wire.FormatProto && (!u.scaled || u.scale != f.scale) {
-		if err := out.add(wire.AppendScale(nil, u.topic.sid, f.scale)); err != nil {
-			return err
+// output is where a session's messages go.
+type output interface {
+	// room makes room for so many bytes in one or more messages. It may write, and
+	// fail; then nothing more is to be added.
+	room(n int) error
+	// add adds n messages, each with the separator that follows it, that there is
+	// room for.
+	add(run []byte, n int)
+}
+
+// collectAll sends what the subscriptions of a list have not sent yet, and returns
+// those that are left when the output fails.
+func (s *session) collectAll(list *sub, out output) (*sub, error) {
+	for u := list; u != nil; {
+		next := u.after
+		u.flags.And(^subMarked) // from here on a lane may put it into the list again
+		if err := s.collect(u, out); err != nil {
+			// Unless it did so already, it is as if it had not been taken.
+			if u.flags.Or(subMarked)&subMarked != 0 {
+				return next, err
+			}
+			u.after = next
+			return u, err
 		}
-		u.scaled, u.scale = true, f.scale
+		u = next
 	}
-	return out.add(f.data)
+	return nil, nil
 }
 
 // collect sends what the subscription has not sent yet, straight from the
-// topic's log.
+// topic's log. What it has not sent when the output fails it sends the next time.
 func (s *session) collect(u *sub, out output) error {
-	if u.closed.Load() {
+	flags := u.flags.Load()
+	if flags&subClosed != 0 {
 		return nil
 	}
 	t := u.topic
-	if u.first != nil {
-		if err := s.put(u, u.first, out); err != nil {
-			return err
-		}
-		u.first = nil
-	}
-	if u.resync.CompareAndSwap(true, false) {
+	if flags&subResync != 0 {
+		u.flags.And(^subResync)
 		u.need, u.wished = true, false
 	}
 	for {
@@ -265,15 +405,18 @@ func (u *sub) snapshot() *frame {
 	t := u.topic
 	snap := t.snap.Load() // before the head, which is never behind it then
 	head := t.log.head.Load()
-	if snap != nil && (snap.index == head || u.wished && snap.index >= u.wishAt) {
+	if snap != nil && (snap.index == head || u.wished && u.wishedBefore(snap)) {
 		return snap
 	}
-	if !u.wished || snap != nil && snap.index >= u.wishAt {
-		u.wished, u.wishAt = true, head
+	if !u.wished || snap != nil && u.wishedBefore(snap) {
+		u.wished, u.wishAt = true, uint32(head)
 		t.lane.mail.wish(u)
 	}
 	return nil
 }
+
+// wishedBefore reports whether the snapshot was made after it was asked for.
+func (u *sub) wishedBefore(snap *frame) bool { return int32(uint32(snap.index)-u.wishAt) >= 0 }
 
 // restart sends a snapshot. On a stream in which nothing may be left out
 // silently, what came before it goes first as far as it is still there, and a gap
@@ -288,25 +431,47 @@ func (s *session) restart(u *sub, t *topic, snap *frame, out output) error {
 			return nil // it jumped over the snapshot
 		}
 	}
-	if u.known && t.lossless() && u.epoch == snap.epoch && snap.seq > u.seq {
+	var gap []byte
+	if u.known && t.lossless() && u.era == snap.era && snap.seq > u.seq {
 		reason := gapResume
 		if u.placed {
 			reason = gapSlow
 		}
-		if err := out.add(s.format.Gap(nil, t.sid, u.seq+1, snap.seq, reason)); err != nil {
-			return err
-		}
+		gap = s.gap(t.sid, u.seq+1, snap.seq, reason)
 	}
+	// Both or none: a gap that is told twice would be one too many.
+	if err := out.room(len(gap) + maxScale + len(snap.data)); err != nil {
+		return err
+	}
+	if gap != nil {
+		out.add(gap, 1)
+	}
+	s.tellScale(u, snap, out)
+	out.add(snap.data, 1)
 	if u.placed && snap.index > u.next {
 		s.hub.metrics.skipped.Add(float64(snap.index - u.next))
 	}
-	if err := s.put(u, snap, out); err != nil {
-		return err
-	}
-	u.next, u.seq, u.epoch = snap.index, snap.seq, snap.epoch
+	u.next, u.seq, u.era = snap.index, snap.seq, snap.era
 	u.known, u.placed, u.catchUp = true, true, true
 	u.need, u.wished = false, false
 	return nil
+}
+
+// maxScale is how long a message that tells a scale may be.
+const maxScale = 64
+
+// tellScale sends the scale of a frame that is to follow, unless the client knows
+// it. In JSON numbers tell their own.
+func (s *session) tellScale(u *sub, f *frame, out output) {
+	if s.format == wire.FormatProto && (!u.scaled || u.scale != f.scale) {
+		out.add(wire.AppendScale(nil, u.topic.sid, f.scale), 0)
+		u.scaled, u.scale = true, f.scale
+	}
+}
+
+// gap returns a gap with the separator that follows it.
+func (s *session) gap(sid, from, to uint64, reason string) []byte {
+	return append(s.format.Gap(nil, sid, from, to, reason), s.format.Separator()...)
 }
 
 // follow sends frames from the subscription's position up to the index. If the
@@ -316,10 +481,14 @@ func (s *session) follow(u *sub, t *topic, to uint64, out output) error {
 		head := t.log.head.Load()
 		if head-u.next <= t.reach(u.catchUp) {
 			if f := t.log.get(u.next); f != nil {
-				if err := s.put(u, f, out); err != nil {
+				last := t.log.run(f, to)
+				run := f.upTo(last)
+				if err := out.room(maxScale + len(run)); err != nil {
 					return err
 				}
-				u.next, u.seq, u.epoch = f.index+1, f.seq, f.epoch
+				s.tellScale(u, f, out)
+				out.add(run, int(last.index-f.index)+1)
+				u.next, u.seq, u.era = last.index+1, last.seq, last.era
 				continue
 			}
 		}
@@ -333,16 +502,18 @@ func (s *session) follow(u *sub, t *topic, to uint64, out output) error {
 		if f == nil {
 			continue // the lane went round meanwhile
 		}
-		if f.epoch != u.epoch {
+		if f.era != u.era {
 			u.need = true // what is missing cannot be numbered
 			return nil
 		}
-		s.hub.metrics.skipped.Add(float64(f.index - u.next))
 		if f.prev > u.seq {
-			if err := out.add(s.format.Gap(nil, t.sid, u.seq+1, f.prev, gapSlow)); err != nil {
+			gap := s.gap(t.sid, u.seq+1, f.prev, gapSlow)
+			if err := out.room(len(gap)); err != nil {
 				return err
 			}
+			out.add(gap, 1)
 		}
+		s.hub.metrics.skipped.Add(float64(f.index - u.next))
 		u.next, u.seq = f.index, f.prev
 	}
 	u.catchUp = u.catchUp && u.next < t.log.head.Load()

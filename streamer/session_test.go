@@ -1,6 +1,7 @@
 package streamer
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -27,7 +28,24 @@ func newDesk(t *testing.T) *desk {
 	return d
 }
 
-func (d *desk) add(msg []byte) error {
+func (d *desk) room(int) error { return nil }
+
+func (d *desk) add(run []byte, n int) {
+	each(run, n, d.message)
+}
+
+// each calls fn with each of n messages.
+func each(run []byte, n int, fn func(msg []byte)) {
+	lines := bytes.Split(bytes.TrimSuffix(run, newline), newline)
+	if len(lines) != n {
+		panic(fmt.Sprintf("%d messages instead of %d in %s", len(lines), n, run))
+	}
+	for _, msg := range lines {
+		fn(msg)
+	}
+}
+
+func (d *desk) message(msg []byte) {
 	m, err := wire.Parse(msg)
 	if err != nil {
 		d.t.Fatalf("%v in %s", err, msg)
@@ -37,7 +55,6 @@ func (d *desk) add(msg []byte) error {
 		if len(m.Streams) > 0 {
 			d.sid = m.Streams[0].SID
 		}
-		return nil
 	case *wire.Snapshot:
 		d.got = append(d.got, fmt.Sprintf("snapshot %s/%d", m.Epoch, m.Seq))
 	case *wire.Delta:
@@ -49,7 +66,6 @@ func (d *desk) add(msg []byte) error {
 	default:
 		d.got = append(d.got, string(msg))
 	}
-	return nil
 }
 
 func (d *desk) ask(format string, args ...any) { d.s.handle(fmt.Appendf(nil, format, args...)) }
@@ -57,8 +73,8 @@ func (d *desk) ask(format string, args ...any) { d.s.handle(fmt.Appendf(nil, for
 // read lets the client read all, lanes and session taking turns.
 func (d *desk) read() {
 	for {
-		w := d.s.take()
-		if len(w.messages) == 0 && len(w.dirty) == 0 {
+		w := d.s.take(d.now)
+		if w.empty() {
 			return
 		}
 		d.once(&w)
@@ -68,11 +84,9 @@ func (d *desk) read() {
 
 func (d *desk) once(w *waiting) {
 	for _, m := range w.messages {
-		_ = d.add(m)
+		d.add(m, 1)
 	}
-	for _, u := range w.dirty {
-		_ = d.s.collect(u, d)
-	}
+	w.collect(d.s, d)
 }
 
 // want compares what has come since the last call.
@@ -221,24 +235,24 @@ func TestSnapshotThatComesLate(t *testing.T) {
 		}
 	}
 	move(20)
-	w := d.s.take()
+	w := d.s.take(d.now)
 	d.once(&w)
 	d.want() // it is asked for
 	d.lane.deliver(d.now)
 	move(3)
-	w = d.s.take()
+	w = d.s.take(d.now)
 	d.once(&w)
 	d.want("snapshot 1/22", "delta 22-23", "delta 23-24", "delta 24-25")
 	move(20)
-	w = d.s.take()
+	w = d.s.take(d.now)
 	d.once(&w)
 	d.lane.deliver(d.now)
 	move(20)
-	w = d.s.take()
+	w = d.s.take(d.now)
 	d.once(&w)
 	d.want("snapshot 1/45")
 	d.lane.deliver(d.now)
-	w = d.s.take()
+	w = d.s.take(d.now)
 	d.once(&w)
 	d.want("snapshot 1/65")
 }
@@ -253,7 +267,7 @@ func TestSnapshotThatWasOvertaken(t *testing.T) {
 	d.got = nil
 	d.print()
 	d.ask(`{"op":"resync","sid":%d}`, d.sid)
-	w := d.s.take()
+	w := d.s.take(d.now)
 	d.once(&w)
 	d.lane.deliver(d.now)
 	for range 20 {
@@ -365,24 +379,22 @@ func TestTickerOverMidnight(t *testing.T) {
 	}
 	d.now += 3600e9
 	d.lane.tick(d.now)
-	for _, u := range d.s.take().dirty {
-		_ = d.s.collect(u, outputFunc(func(msg []byte) error {
-			m, err := wire.Parse(msg)
-			if err != nil {
-				return err
-			}
-			merged = m.(*wire.Delta).Merged
-			return nil
-		}))
-	}
+	d.s.taken(d.now, outputFunc(func(run []byte, _ int) {
+		m, err := wire.Parse(run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		merged = m.(*wire.Delta).Merged
+	}))
 	if merged == nil || merged.Trades != 14 || merged.Volume != "0.0000007" || merged.VWAP != "64210" {
 		t.Errorf("merged is %+v", merged)
 	}
 }
 
-type outputFunc func([]byte) error
+type outputFunc func([]byte, int)
 
-func (f outputFunc) add(msg []byte) error { return f(msg) }
+func (f outputFunc) room(int) error        { return nil }
+func (f outputFunc) add(run []byte, n int) { f(run, n) }
 
 // TestFinerScaleThatDoesNotFit: where what was sent cannot be converted to the new
 // scale, a delta against it would be wrong: the whole state is sent.
@@ -446,7 +458,7 @@ func TestIntervalsAreGranted(t *testing.T) {
 	d.hub.cfg.MinInterval = 15e6
 	for asked, want := range map[string]string{"0": "20ms", "1ms": "20ms", "20ms": "20ms", "21ms": "50ms", "1h": "1h", "59m": "1h"} {
 		d.ask(`{"op":"subscribe","channel":"book","symbols":["BTC-USD"],"interval":%q}`, asked)
-		ack := string(d.s.take().messages[0])
+		ack := string(d.s.take(d.now).messages[0])
 		if !strings.Contains(ack, fmt.Sprintf(`"interval":%q`, want)) {
 			t.Errorf("asked for %s: %s, want %s", asked, ack, want)
 		}

@@ -67,7 +67,7 @@ func TestClientThatStopsReading(t *testing.T) {
 		slow.resume()
 		synctest.Wait()
 		t.Logf("then: %d messages that were in flight, %d snapshots, %d deltas after them", slow.flight, slow.snapshots-symbols, slow.after)
-		if n := slow.snapshots - symbols + slow.after; n > symbols || slow.flight > 2*bufferSize/100 {
+		if n := slow.snapshots - symbols + slow.after; n > symbols || slow.flight > 2*batchSize/100 {
 			t.Errorf("%d messages for %d streams, after %d in flight", n, symbols, slow.flight)
 		}
 		for sid, b := range others[0].books {
@@ -105,9 +105,15 @@ func (s *server) held(t *testing.T) (h held) {
 	s.hub.mu.Lock()
 	for x := range s.hub.sessions {
 		x.mu.Lock()
-		h.streams = max(h.streams, len(x.dirty))
+		n := 0
+		for _, l := range [2]subList{x.every, x.state} {
+			for u := l.first; u != nil; u = u.after {
+				n++
+			}
+		}
+		h.streams = max(h.streams, n)
 		h.messages = max(h.messages, len(x.messages))
-		if c := x.socket; c.buf != nil {
+		if x.turn == turnWriting {
 			h.buffers = 1
 		}
 		x.mu.Unlock()

@@ -3,7 +3,6 @@ package streamer
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -227,7 +226,7 @@ func (s *session) start(req *wire.Request, keys []topicKey, all bool) *wire.Erro
 			for _, key := range keys {
 				t := l.open(key, now)
 				opened[i] = append(opened[i], t)
-				if all || s.subs[t.sid] == nil {
+				if all || s.sub(t.sid) == nil {
 					ack.Streams = append(ack.Streams, granted(t, &l.instrument(key.instrument).view.Scale, req))
 				}
 			}
@@ -250,10 +249,14 @@ func (s *session) start(req *wire.Request, keys []topicKey, all bool) *wire.Erro
 // attach subscribes to the topics that the lane opened. Under control.
 func (s *session) attach(l *lane, topics []*topic, resume map[string]wire.Position) {
 	subs := make([]*sub, len(topics)) // nil where subscribed already
+	memory := make([]sub, len(topics))
+	s.grow(len(topics))
 	for i, t := range topics {
-		if s.subs[t.sid] == nil {
-			subs[i] = &sub{session: s, topic: t}
-			s.subs[t.sid] = subs[i]
+		if s.sub(t.sid) == nil {
+			u := &memory[i]
+			u.session, u.topic, u.weight = s, t, wire.DefaultWeight
+			subs[i] = u
+			s.insert(u)
 			s.hub.metrics.subscriptions.Inc()
 		}
 	}
@@ -361,7 +364,7 @@ func (s *session) takeIn(fresh []market.Instrument) {
 // that are not given do not restrict. Under control.
 func (s *session) selected(req *wire.Request) ([]*sub, *wire.Error) {
 	if req.Has(wire.FieldSID) {
-		u := s.subs[req.SID]
+		u := s.sub(req.SID)
 		if u == nil {
 			return nil, refusal(req, wire.CodeBadRequest, "no stream with sid %d is subscribed", req.SID)
 		}
@@ -431,10 +434,10 @@ func (s *session) unsubscribe(req *wire.Request) *wire.Error {
 func (s *session) drop(subs []*sub) {
 	byLane := make(map[*lane][]*sub)
 	for _, u := range subs {
-		u.closed.Store(true)
-		delete(s.subs, u.topic.sid)
+		u.flags.Or(subClosed)
 		byLane[u.topic.lane] = append(byLane[u.topic.lane], u)
 	}
+	s.subs = slices.DeleteFunc(s.subs, func(u *sub) bool { return u.flags.Load()&subClosed != 0 })
 	s.hub.metrics.subscriptions.Sub(float64(len(subs)))
 	for l, list := range byLane {
 		s.post(l, func(now int64) {
@@ -450,7 +453,7 @@ func (s *session) unsubscribeAll() {
 	defer s.control.Unlock()
 	s.ended = true
 	s.follows = nil
-	s.drop(slices.Collect(maps.Values(s.subs)))
+	s.drop(slices.Clone(s.subs))
 }
 
 // update changes how streams are sent: each becomes another stream, with an ack
@@ -515,14 +518,14 @@ func amend(terms, by *wire.Request) {
 func (s *session) resync(req *wire.Request) *wire.Error {
 	s.control.Lock()
 	defer s.control.Unlock()
-	u := s.subs[req.SID]
+	u := s.sub(req.SID)
 	if u == nil {
 		return refusal(req, wire.CodeBadRequest, "no stream with sid %d is subscribed", req.SID)
 	}
 	s.send(&wire.Ack{ID: req.ID, Op: req.Op, Streams: []wire.Granted{{SID: req.SID, Channel: u.topic.key.channel, Symbol: u.topic.symbol}}})
-	u.resync.Store(true)
+	u.flags.Or(subResync)
 	// Through the lane, which may not have attached it yet.
-	s.post(u.topic.lane, func(now int64) { s.mark(u, now) })
+	s.post(u.topic.lane, func(now int64) { s.markNow(u, now) })
 	return nil
 }
 

@@ -57,6 +57,7 @@ type topic struct {
 	venue  string
 	events bool // a stream of events: no change may be left out
 	log    *frameLog
+	chunks chunks
 	snap   atomic.Pointer[frame] // the latest snapshot; its index is the log's head when it was made
 
 	content content
@@ -64,6 +65,7 @@ type topic struct {
 	held    int // sessions that are about to attach
 	epochN  uint64
 	epoch   string
+	era     uint16 // how many epochs the topic has seen
 	scale   market.Scale
 	seq     uint64
 	ts, rx  int64 // of what was sent last
@@ -84,8 +86,26 @@ type position struct {
 	ts, rx int64
 }
 
+// dueAt implements entry.
+func (t *topic) dueAt() int64 { return t.due }
+
+// before implements entry: two topics due together go in the same order in every
+// replay.
+func (t *topic) before(o *topic) bool { return t.due < o.due || t.due == o.due && t.sid < o.sid }
+
+// slotOf implements entry.
+func (t *topic) slotOf() *int { return &t.slot }
+
 // lossless reports whether a session must get every frame or be told of a gap.
 func (t *topic) lossless() bool { return t.events || t.key.interval == 0 }
+
+// spacing is how long after a write a client's next may be put off so that a
+// message of the topic goes together with others: a quarter of its interval. What
+// comes after a longer silence goes at once.
+func (t *topic) spacing() int64 { return min(int64(t.key.interval)/4, int64(maxSpacing)) }
+
+// maxSpacing bounds what a long interval adds to a message's way.
+const maxSpacing = 250 * time.Millisecond
 
 // reach is how many frames behind a session may be and still be brought up by
 // frames. A conflated stream catches up with one message, however far behind.
@@ -149,8 +169,10 @@ func (t *topic) reload(v *orderbook.View) {
 	}
 	if t.epoch == "" || t.epochN != v.Epoch {
 		t.epochN, t.epoch = v.Epoch, strconv.FormatUint(v.Epoch, 16)
+		t.era++
 	}
 	t.n, t.scale = 0, v.Scale
+	t.chunks.cut()
 	t.move(t.position(v))
 	t.content.load(v)
 	t.expire(t.lane.now)
@@ -167,6 +189,7 @@ func (t *topic) rescale(v *orderbook.View, now int64) bool {
 	}
 	finer := t.scale.Finer(v.Scale) == v.Scale
 	t.scale = v.Scale
+	t.chunks.cut()
 	if finer && t.content.rescale(v.Scale) {
 		return true
 	}
@@ -274,19 +297,34 @@ func (t *topic) flush(now int64) {
 // leads to the position.
 func (t *topic) send(to position, now int64) {
 	t.folded.Add(float64(t.n))
-	f := &frame{prev: t.seq, seq: to.seq, epoch: t.epochN, scale: t.scale, data: t.finish()}
+	f := t.encoded(true)
+	f.prev, f.seq = t.seq, to.seq
 	t.move(to)
 	t.n, t.sent = 0, now
 	t.append(f, now)
 }
 
-// finish returns the message that was begun in the lane's buffer, in no more
-// memory than it needs: logs keep many of them.
-func (t *topic) finish() []byte {
-	return t.key.format.Finish(t.lane.buf, t.lane.mark, t.key.channel)
+// encoded returns the message that was begun in the lane's buffer as a frame, with
+// what separates it from the next. On a lossless topic it can be in memory that it
+// shares with those before and after it.
+func (t *topic) encoded(shared bool) *frame {
+	l, format := t.lane, t.key.format
+	n := format.FinishedSize(l.buf, l.mark, t.key.channel) + len(format.Separator())
+	f := &frame{epoch: t.epochN, era: t.era, scale: t.scale}
+	if shared && t.lossless() {
+		f.data, f.chunk, f.offset = t.chunks.take(n)
+	} else {
+		f.data = make([]byte, n)
+	}
+	data := format.AppendFinished(f.data[:0], l.buf, l.mark, t.key.channel)
+	copy(f.data[len(data):], format.Separator())
+	return f
 }
 
 func (t *topic) append(f *frame, now int64) {
+	if f.chunk == 0 {
+		t.chunks.cut()
+	}
 	t.log.append(f)
 	t.frames.Inc()
 	for _, u := range t.subs {
@@ -315,8 +353,9 @@ func (t *topic) jump(v *orderbook.View, now int64) {
 		return
 	}
 	l := t.lane
-	l.buf = t.key.format.Gap(l.buf[:0], t.sid, from+1, t.seq, gapUpstream)
-	t.append(&frame{prev: from, seq: t.seq, epoch: t.epochN, scale: t.scale, data: slices.Clone(l.buf)}, now)
+	format := t.key.format
+	l.buf = append(format.Gap(l.buf[:0], t.sid, from+1, t.seq, gapUpstream), format.Separator()...)
+	t.append(&frame{prev: from, seq: t.seq, epoch: t.epochN, era: t.era, scale: t.scale, data: slices.Clone(l.buf)}, now)
 }
 
 // Why messages of a stream are missing, as a gap tells.
@@ -334,7 +373,9 @@ func (t *topic) encodeSnapshot(now int64) *frame {
 	l.buf, l.mark = t.key.format.BeginSnapshot(l.buf[:0], &h)
 	l.buf = t.content.snapshot(l.buf)
 	l.hub.metrics.snapshots.Inc()
-	return &frame{index: t.log.head.Load(), seq: t.seq, epoch: t.epochN, snapshot: true, scale: t.scale, data: t.finish()}
+	f := t.encoded(false)
+	f.index, f.seq, f.snapshot = t.log.head.Load(), t.seq, true
+	return f
 }
 
 // refresh makes sure that snap is of the state that was sent last.
@@ -351,10 +392,15 @@ func (t *topic) attach(u *sub, from *wire.Position, now int64) {
 	t.subs = append(t.subs, u)
 	u.need = true
 	if from != nil && from.Epoch == t.epoch {
-		u.known, u.epoch, u.seq = true, t.epochN, from.Seq
+		u.known, u.era, u.seq = true, t.era, from.Seq
 		if from.Seq == t.seq {
 			u.next, u.placed, u.need = t.log.head.Load(), true, false
-			u.first = t.encodeNothing(now)
+			nothing := t.encodeNothing(now)
+			if t.key.format == wire.FormatProto {
+				nothing = append(wire.AppendScale(nil, t.sid, t.scale), nothing...)
+				u.scaled, u.scale = true, t.scale
+			}
+			u.session.pushStart(nothing)
 		} else if i, ok := t.log.find(from.Seq); ok {
 			u.next, u.placed, u.need = i, true, false
 			u.catchUp = true
@@ -363,12 +409,12 @@ func (t *topic) attach(u *sub, from *wire.Position, now int64) {
 	if u.need {
 		t.refresh(now)
 	}
-	u.session.mark(u, now)
+	u.session.markNow(u, now)
 }
 
 // encodeNothing returns the message that leads from the present position to
 // itself: who resumes there learns that nothing was missed.
-func (t *topic) encodeNothing(now int64) *frame {
+func (t *topic) encodeNothing(now int64) []byte {
 	h := wire.Head{SID: t.sid, Seq: t.seq, Prev: t.seq, TS: t.ts, RX: t.rx, TX: now}
 	l, f := t.lane, t.key.format
 	if t.events {
@@ -381,7 +427,7 @@ func (t *topic) encodeNothing(now int64) *frame {
 			l.buf = appendFlag(f, l.buf, wire.KeyStale, c.tooOld(&c.sent)) // it may have become so since
 		}
 	}
-	return &frame{prev: t.seq, seq: t.seq, epoch: t.epochN, scale: t.scale, data: t.finish()}
+	return f.Finish(l.buf, l.mark, t.key.channel)
 }
 
 // detach removes a subscriber.

@@ -28,7 +28,7 @@ func TestUnsentIsBounded(t *testing.T) {
 			limitUnsent(c, 128<<10)
 		}
 		_ = c.SetWriteDeadline(time.Now().Add(200 * time.Millisecond))
-		for chunk := make([]byte, bufferSize); err == nil; {
+		for chunk := make([]byte, batchSize); err == nil; {
 			var k int
 			k, err = c.Write(chunk)
 			n += k

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -82,11 +83,11 @@ func (h *Hub) serveStream(up *websocket.Upgrader) http.HandlerFunc {
 		if conn.Subprotocol() == wire.SubprotocolProto {
 			s.format = wire.FormatProto
 		}
-		c := &socket{session: s, conn: conn, net: hj.conn.Conn}
+		c := &socket{session: s, conn: conn, net: hj.conn.Conn, raw: rawConn(hj.conn.Conn), written: make(chan struct{})}
 		if n := h.cfg.SocketBuffer; n > 0 {
 			limitUnsent(c.net, n)
 		}
-		s.connect(c)
+		s.connect(c, h.writer())
 		h.cfg.Logger.Debug("session begins", "session", s.id, "remote", s.remote)
 		s.welcome()
 		if first != nil {
@@ -96,14 +97,12 @@ func (h *Hub) serveStream(up *websocket.Upgrader) http.HandlerFunc {
 		}
 		// The handler returns: what the HTTP server holds for it, buffers and a
 		// grown stack, is more than all that a session needs.
-		written := make(chan struct{})
-		go func() {
-			defer close(written)
-			c.write()
-		}()
+		s.mu.Lock()
+		c.beat = time.AfterFunc(h.cfg.Heartbeat, c.beats)
+		s.mu.Unlock()
 		go func() {
 			defer h.unregister(s)
-			c.serve(written)
+			c.serve()
 		}()
 	}
 }
@@ -148,27 +147,33 @@ func (c *mutedConn) SetWriteDeadline(t time.Time) error {
 	return c.Conn.SetWriteDeadline(t)
 }
 
-// socket is a session's WebSocket connection: one goroutine reads requests,
-// another writes frames, straight to the network connection.
+// socket is a session's WebSocket connection: a goroutine of its own reads
+// requests; who has the session's turn writes frames, straight to the network
+// connection.
 type socket struct {
 	session *session
 	conn    *websocket.Conn // for reading only
 	net     net.Conn
+	raw     syscall.RawConn // to write without waiting; nil where that cannot be done
+	written chan struct{}   // closed after the last words
+	beat    *time.Timer     // of heartbeats; under session.mu
 
-	// The writer's.
-	buf   []byte // messages joined into one frame, after room for its header
-	count int    // messages in buf
-	lag   int64  // ms, the most since the last heartbeat
-	stats struct{ messages, writes, bytes int64 }
+	// Of who has the turn.
+	lag    int64 // ms, the most since the last heartbeat
+	since  int64 // when the first of what is being written was due; 0 if no stream is
+	begun  int64 // when the turn began
+	states bool  // conflated streams are part of it
 }
 
-// serve reads requests in this goroutine and writes in another, until the
-// session ends.
-func (c *socket) serve(written <-chan struct{}) {
+// serve reads requests until the session ends, and waits for its last words.
+func (c *socket) serve() {
 	s := c.session
 	reason := c.read()
 	s.end(reason)
-	<-written
+	<-c.written
+	s.mu.Lock()
+	c.beat.Stop() // for good: beats sees that the session ends
+	s.mu.Unlock()
 	switch reason {
 	case reasonLarge, reasonAbuse, reasonProtocol, reasonUnread:
 		// Closing on what the client is still sending would reset the connection,
@@ -190,8 +195,8 @@ func (c *socket) read() string {
 		c.alive()
 		s.mu.Lock()
 		s.pong, s.hasPong = []byte(data), true
+		s.arrange(0)
 		s.mu.Unlock()
-		s.wake()
 		return nil
 	})
 	c.conn.SetCloseHandler(func(int, string) error { return nil })

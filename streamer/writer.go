@@ -1,232 +1,207 @@
 package streamer
 
 import (
-	"encoding/binary"
-	"fmt"
-	"net"
+	"errors"
 	"sync"
 	"time"
-
-	"github.com/gorilla/websocket"
-
-	"github.com/quotewire/quotewire/streamer/wire"
 )
 
-// bufferSize is how much is written to a socket at once: messages that wait are
-// joined up to it. Larger messages go by themselves.
-const bufferSize = 32 << 10
+// turn is where a session stands with its writer.
+type turn uint8
 
-// buffers are the writers' buffers: a session has one only while it writes.
-var buffers = sync.Pool{New: func() any { b := make([]byte, bufferSize); return &b }}
+const (
+	turnIdle    turn = iota // nothing waits
+	turnQueued              // something does, and the writer knows
+	turnWriting             // somebody writes: the writer, or a goroutine that waits for the socket
+	turnOver                // the last words have begun; nobody else writes any more
+)
 
-// write sends what the session has until it ends, then says why.
-func (c *socket) write() {
-	s := c.session
-	heartbeat := time.NewTicker(s.hub.cfg.Heartbeat)
-	defer heartbeat.Stop()
-	for {
-		var err error
-		select {
-		case <-s.signal:
-			err = c.drain()
-		case <-heartbeat.C:
-			err = c.beat()
-		case <-s.done:
-			c.bye()
+// writer writes for its share of the sessions, in one goroutine: those that have
+// something new, one after the other, each all that waits and in as few writes as
+// it fits. A socket that does not take it all at once gets a goroutine that waits
+// for it; the writer goes on. So a burst costs one wakeup, and a client that idles
+// no goroutine for writing.
+type writer struct {
+	hub    *Hub
+	signal chan struct{}
+
+	mu     sync.Mutex
+	queue  []*session         // whose turn it is
+	later  schedule[*session] // whose turn comes later
+	asleep bool
+	until  int64 // when it wakes by itself, while asleep
+
+	// The goroutine's.
+	spare []*session
+	pen   pen
+}
+
+func newWriter(h *Hub) *writer {
+	w := &writer{hub: h, signal: make(chan struct{}, 1)}
+	w.pen.open(h)
+	return w
+}
+
+// dueAt implements entry.
+func (s *session) dueAt() int64 { return s.at }
+
+// before implements entry.
+func (s *session) before(o *session) bool { return s.at < o.at }
+
+// slotOf implements entry.
+func (s *session) slotOf() *int { return &s.place }
+
+// arrange sees to it that the session gets a turn for what waits, and when. Under
+// session.mu.
+func (s *session) arrange(now int64) {
+	if s.writer == nil || s.turn >= turnWriting {
+		return // who writes looks again when it is done
+	}
+	due := int64(0)
+	if s.every.first == nil && len(s.messages) == 0 && !s.hasPong && !s.beating && !s.ending {
+		if s.state.first == nil {
 			return
 		}
-		if err != nil {
-			s.end(reasonWrite)
-			// A frame may be cut: nothing can follow it. This ends the reader too.
-			_ = c.net.Close()
-			return
+		if due = max(s.wrote+s.spacing, s.held); due <= now {
+			due = 0
 		}
 	}
-}
-
-// drain writes everything that waits, joined into as few writes as it fits.
-func (c *socket) drain() error {
-	s := c.session
-	w := s.take()
-	if w.hasPong {
-		if err := c.writeControl(websocket.PongMessage, w.pong); err != nil {
-			return err
-		}
-	}
-	if len(w.messages) == 0 && len(w.dirty) == 0 {
-		return nil
-	}
-	p := buffers.Get().(*[]byte)
-	c.buf, c.count = (*p)[:maxHeader], 0
-	err := c.fill(&w)
-	if err == nil {
-		err = c.flush()
-	}
-	c.buf = nil
-	buffers.Put(p)
-	if len(w.dirty) > 0 {
-		c.lag = max(c.lag, (s.hub.cfg.Now()-w.since)/1e6)
-	}
-	m, n := s.hub.metrics, &c.stats
-	m.delivered.Add(float64(n.messages))
-	m.writes.Add(float64(n.writes))
-	m.bytes.Add(float64(n.bytes))
-	n.messages, n.writes, n.bytes = 0, 0, 0
-	return err
-}
-
-func (c *socket) fill(w *waiting) error {
-	for _, m := range w.messages {
-		if err := c.add(m); err != nil {
-			return err
-		}
-	}
-	for _, u := range w.dirty {
-		if err := c.session.collect(u, c); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// maxHeader is the largest header of a frame from a server, which carries no
-// mask (RFC 6455, section 5.2).
-const maxHeader = 10
-
-// header writes the header of a final frame right before the payload that begins
-// at maxHeader, and returns where it begins.
-func header(buf []byte, opcode byte, n int) int {
-	first := 0x80 | opcode
-	switch {
-	case n < 126:
-		buf[maxHeader-2], buf[maxHeader-1] = first, byte(n)
-		return maxHeader - 2
-	case n <= 0xffff:
-		buf[maxHeader-4], buf[maxHeader-3] = first, 126
-		binary.BigEndian.PutUint16(buf[maxHeader-2:], uint16(n))
-		return maxHeader - 4
-	}
-	buf[0], buf[1] = first, 127
-	binary.BigEndian.PutUint64(buf[2:], uint64(n))
-	return 0
-}
-
-// opcode returns the kind of data frame that carries the format.
-func opcode(f wire.Format) byte {
-	if f == wire.FormatProto {
-		return websocket.BinaryMessage
-	}
-	return websocket.TextMessage
-}
-
-// add implements output: messages are joined into one frame.
-func (c *socket) add(msg []byte) error {
-	if len(c.buf)+1+len(msg) > bufferSize {
-		if err := c.flush(); err != nil {
-			return err
-		}
-	}
-	c.stats.messages++
-	format := c.session.format
-	if maxHeader+len(msg) > bufferSize {
-		// By itself, without a copy.
-		var h [maxHeader]byte
-		start := header(h[:], opcode(format), len(msg))
-		if err := c.deadline(); err != nil {
-			return err
-		}
-		b := net.Buffers{h[start:], msg}
-		n, err := b.WriteTo(c.net)
-		return c.wrote(n, err)
-	}
-	if c.count > 0 {
-		c.buf = append(c.buf, format.Separator()...)
-	}
-	c.buf = append(c.buf, msg...)
-	c.count++
-	return nil
-}
-
-// flush writes the messages joined so far as one frame.
-func (c *socket) flush() error {
-	if c.count == 0 {
-		return nil
-	}
-	start := header(c.buf, opcode(c.session.format), len(c.buf)-maxHeader)
-	frame := c.buf[start:]
-	c.buf, c.count = c.buf[:maxHeader], 0
-	if err := c.deadline(); err != nil {
-		return err
-	}
-	n, err := c.net.Write(frame)
-	return c.wrote(int64(n), err)
-}
-
-// deadline bounds the write that follows, if the operator wants a bound.
-func (c *socket) deadline() error {
-	d := c.session.hub.cfg.WriteTimeout
-	if d <= 0 {
-		return nil
-	}
-	err := c.net.SetWriteDeadline(time.Now().Add(d))
-	if c.session.over() {
-		c.hurry()
-	}
-	return err
-}
-
-func (c *socket) wrote(n int64, err error) error {
-	c.stats.writes++
-	c.stats.bytes += n
-	if err != nil {
-		return fmt.Errorf("write to %s: %w", c.session.remote, err)
-	}
-	return nil
-}
-
-// writeControl writes a control frame; its payload is at most 125 bytes.
-func (c *socket) writeControl(opcode byte, payload []byte) error {
-	b := append(make([]byte, maxHeader, maxHeader+125), payload[:min(len(payload), 125)]...)
-	start := header(b, opcode, len(b)-maxHeader)
-	if err := c.deadline(); err != nil {
-		return err
-	}
-	n, err := c.net.Write(b[start:])
-	return c.wrote(int64(n), err)
-}
-
-// beat sends a heartbeat and a ping, whose pong shows that the client lives.
-func (c *socket) beat() error {
-	c.session.send(&wire.Heartbeat{TX: c.session.hub.cfg.Now() / 1000, Lag: c.lag})
-	c.lag = 0
-	if err := c.drain(); err != nil {
-		return err
-	}
-	return c.writeControl(websocket.PingMessage, nil)
-}
-
-// bye sends what waits, the last words and a close frame that says why.
-func (c *socket) bye() {
-	s := c.session
-	code, text := websocket.CloseNormalClosure, ""
-	switch s.endReason {
-	case reasonShutdown:
-		if c.drain() != nil {
-			return
-		}
-		s.send(&wire.Error{Code: wire.CodeServerShutdown, Message: "the server is stopping; come back", RetryAfter: 1000})
-		code, text = websocket.CloseServiceRestart, "server shutdown"
-	case reasonAbuse, reasonUnread:
-		code, text = websocket.ClosePolicyViolation, s.endReason
-	case reasonLarge:
-		code, text = websocket.CloseMessageTooBig, "request too large"
-	case reasonProtocol:
-		code, text = websocket.CloseProtocolError, "not a WebSocket frame of a client"
-	case reasonTimeout:
-		code, text = websocket.ClosePolicyViolation, "no answer to pings"
-	}
-	if s.endReason != reasonClient && c.drain() != nil {
+	if s.turn == turnQueued && s.due <= due {
 		return
 	}
-	_ = c.writeControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, text))
+	s.turn, s.due = turnQueued, due
+	s.writer.plan(s, due)
+}
+
+// plan gives the session a turn at a time; 0: now.
+func (w *writer) plan(s *session, due int64) {
+	w.mu.Lock()
+	if s.place >= 0 {
+		w.later.remove(s)
+	}
+	if due == 0 {
+		w.queue = append(w.queue, s)
+	} else {
+		// Turns of the same millisecond share a wakeup.
+		const grain = int64(time.Millisecond)
+		s.at = (due + grain - 1) / grain * grain
+		w.later.push(s)
+		due = s.at
+	}
+	wake := w.asleep && due < w.until
+	if wake {
+		w.asleep = false
+	}
+	w.mu.Unlock()
+	if wake {
+		select {
+		case w.signal <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// run gives turns until stop is closed.
+func (w *writer) run(stop <-chan struct{}) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		now := w.hub.cfg.Now()
+		w.mu.Lock()
+		w.asleep = false
+		for s := w.later.pop(now); s != nil; s = w.later.pop(now) {
+			w.queue = append(w.queue, s)
+		}
+		list := w.queue
+		w.queue = w.spare[:0]
+		if len(list) == 0 {
+			w.asleep, w.until = true, now+int64(time.Hour)
+			if due, ok := w.later.next(); ok {
+				w.until = min(w.until, due)
+			}
+		}
+		wait := time.Duration(w.until - now)
+		w.mu.Unlock()
+		if len(list) > 0 {
+			w.pen.now = now
+			for _, s := range list {
+				w.serve(s)
+			}
+			clear(list)
+			w.spare = list
+			w.pen.count()
+			continue
+		}
+		w.spare = list
+		timer.Reset(wait)
+		select {
+		case <-w.signal:
+		case <-timer.C:
+		case <-stop:
+			return
+		}
+	}
+}
+
+// serve gives a session its turn.
+func (w *writer) serve(s *session) {
+	s.mu.Lock()
+	c := s.socket
+	s.turn = turnWriting
+	if s.ending {
+		s.turn = turnOver
+	}
+	s.mu.Unlock()
+	switch {
+	case s.turn == turnOver:
+		go c.bye()
+	case c.raw == nil:
+		go c.drainWaiting()
+	default:
+		c.turned(c.drain(&w.pen), &w.pen)
+	}
+}
+
+// drainWaiting is a turn on a connection on which a write cannot but wait.
+func (c *socket) drainWaiting() {
+	p := newPen(c.session.hub)
+	defer p.free()
+	c.turned(c.drain(p), p)
+}
+
+// turned ends a turn, or hands it to a goroutine that waits for the socket.
+func (c *socket) turned(err error, p *pen) {
+	switch {
+	case err == nil || errors.Is(err, errYield):
+		c.done(p.now)
+	case errors.Is(err, errBlocked):
+		go c.finish(p.takeRest())
+	default:
+		c.fail()
+	}
+}
+
+// done ends a turn; if there is more to write, there will be another.
+func (c *socket) done(now int64) {
+	s := c.session
+	c.wrote(now)
+	s.mu.Lock()
+	s.turn = turnIdle
+	if c.states {
+		s.wrote = c.begun // if it took long, the next need not wait
+	}
+	s.arrange(now)
+	s.mu.Unlock()
+}
+
+// fail ends the session because a write failed.
+func (c *socket) fail() {
+	s := c.session
+	s.mu.Lock()
+	s.turn = turnOver
+	s.mu.Unlock()
+	s.end(reasonWrite)
+	// A frame may be cut: nothing can follow it. This ends the reader too.
+	_ = c.net.Close()
+	close(c.written)
 }

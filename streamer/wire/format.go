@@ -116,27 +116,41 @@ func (Format) times(dst []byte, h *Head, kind protowire.Number) ([]byte, Mark) {
 // Finish returns a message that was begun in msg, in memory of its own and no
 // more than it needs. The content, if there is any, is of the channel.
 func (f Format) Finish(msg []byte, m Mark, channel Channel) []byte {
+	return f.AppendFinished(make([]byte, 0, f.FinishedSize(msg, m, channel)), msg, m, channel)
+}
+
+// FinishedSize returns how long the message will be that was begun in msg.
+func (f Format) FinishedSize(msg []byte, m Mark, channel Channel) int {
 	if f == FormatJSON {
-		data := make([]byte, len(msg)+1)
-		copy(data, msg)
-		data[len(msg)] = '}'
-		return data
+		return len(msg) + len("}")
+	}
+	_, body := f.sizes(msg, m, channel)
+	return protowire.SizeTag(frameMessages) + protowire.SizeBytes(body)
+}
+
+// sizes returns how long the message of a kind is in itself and as the frame's.
+func (Format) sizes(msg []byte, m Mark, channel Channel) (inner, body int) {
+	head, content := int(m>>8), len(msg)-int(m>>8)
+	if inner = head; content > 0 {
+		inner += protowire.SizeTag(contents[channel]) + protowire.SizeBytes(content)
+	}
+	return inner, protowire.SizeTag(protowire.Number(m&0xff)) + protowire.SizeBytes(inner)
+}
+
+// AppendFinished appends the message that was begun in msg.
+func (f Format) AppendFinished(dst, msg []byte, m Mark, channel Channel) []byte {
+	if f == FormatJSON {
+		return append(append(dst, msg...), '}')
 	}
 	head, content := msg[:m>>8], msg[m>>8:]
-	kind, field := protowire.Number(m&0xff), contents[channel]
-	inner := len(head)
+	inner, body := f.sizes(msg, m, channel)
+	dst = protowire.AppendVarint(protowire.AppendTag(dst, frameMessages, protowire.BytesType), uint64(body))
+	dst = protowire.AppendVarint(protowire.AppendTag(dst, protowire.Number(m&0xff), protowire.BytesType), uint64(inner))
+	dst = append(dst, head...)
 	if len(content) > 0 {
-		inner += protowire.SizeTag(field) + protowire.SizeBytes(len(content))
+		dst = protowire.AppendBytes(protowire.AppendTag(dst, contents[channel], protowire.BytesType), content)
 	}
-	body := protowire.SizeTag(kind) + protowire.SizeBytes(inner)
-	data := make([]byte, 0, protowire.SizeTag(frameMessages)+protowire.SizeBytes(body))
-	data = protowire.AppendVarint(protowire.AppendTag(data, frameMessages, protowire.BytesType), uint64(body))
-	data = protowire.AppendVarint(protowire.AppendTag(data, kind, protowire.BytesType), uint64(inner))
-	data = append(data, head...)
-	if len(content) > 0 {
-		data = protowire.AppendBytes(protowire.AppendTag(data, field, protowire.BytesType), content)
-	}
-	return data
+	return dst
 }
 
 // Nothing says that a delta stands for no change.

@@ -1,0 +1,67 @@
+package streamer
+
+import (
+	"errors"
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// rawConn returns a connection's descriptor, if it has one to which can be written
+// without waiting; else nil.
+func rawConn(c net.Conn) syscall.RawConn {
+	t, ok := c.(*net.TCPConn)
+	if !ok {
+		return nil
+	}
+	raw, err := t.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// attempt writes as much as a socket takes at once.
+type attempt struct {
+	fn    func(fd uintptr) bool // do, made once
+	parts [][]byte
+	n     int
+	err   error
+}
+
+func (a *attempt) init() { a.fn = a.do }
+
+// ready reports whether this pen writes without waiting.
+func (a *attempt) ready() bool { return a.fn != nil }
+
+// write writes the parts, and returns how many bytes were taken.
+func (a *attempt) write(raw syscall.RawConn, parts [][]byte) (int, error) {
+	a.parts, a.n, a.err = parts, 0, nil
+	err := raw.Write(a.fn)
+	a.parts = nil
+	if err == nil {
+		err = a.err
+	}
+	return a.n, err
+}
+
+func (a *attempt) do(fd uintptr) bool {
+	for {
+		var n int
+		var err error
+		if len(a.parts) == 1 {
+			n, err = syscall.Write(int(fd), a.parts[0])
+		} else {
+			n, err = unix.Writev(int(fd), a.parts)
+		}
+		switch {
+		case errors.Is(err, syscall.EINTR):
+			continue
+		case errors.Is(err, syscall.EAGAIN):
+			return true
+		}
+		a.n, a.err = max(n, 0), err
+		return true
+	}
+}

@@ -1,0 +1,162 @@
+package streamer
+
+import (
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/quotewire/quotewire/streamer/wire"
+)
+
+// drain writes everything that waits, joined into as few writes as it fits. What
+// it does not come to waits on.
+func (c *socket) drain(p *pen) error {
+	s := c.session
+	w := s.take(p.now)
+	c.begun, c.since, c.states = p.now, w.since(), w.state != nil
+	p.begin(c)
+	err := c.fill(p, &w)
+	if err != nil {
+		s.putBack(&w)
+	}
+	p.now = s.hub.cfg.Now()
+	return err
+}
+
+// since returns when the first of the streams that wait was due, 0 if none waits.
+func (w *waiting) since() int64 {
+	switch {
+	case w.every == nil && w.state == nil:
+		return 0
+	case w.state == nil:
+		return w.everySince
+	case w.every == nil:
+		return w.stateSince
+	}
+	return min(w.everySince, w.stateSince)
+}
+
+// fill hands what waits to the pen and takes it off the list, up to an error.
+func (c *socket) fill(p *pen, w *waiting) (err error) {
+	if w.hasPong {
+		w.hasPong = false
+		if err := p.control(websocket.PongMessage, w.pong); err != nil {
+			return err
+		}
+	}
+	for len(w.messages) > 0 {
+		m := w.messages[0]
+		if err := p.room(len(m) + 1); err != nil {
+			return err
+		}
+		p.addMessage(m)
+		w.messages = w.messages[1:]
+	}
+	if w.every, err = c.session.collectAll(w.every, p); err != nil {
+		return err
+	}
+	if w.state, err = c.session.collectAll(w.state, p); err != nil {
+		return err
+	}
+	if !w.beating {
+		return p.flush()
+	}
+	// A heartbeat, and a ping, whose pong shows that the client lives.
+	beat := wire.Heartbeat{TX: c.session.hub.cfg.Now() / 1000, Lag: c.lag}
+	m, err := c.session.format.Append(nil, &beat)
+	if err != nil {
+		return fmt.Errorf("encode heartbeat: %w", err)
+	}
+	if err := p.room(len(m) + 1); err != nil {
+		return err
+	}
+	p.addMessage(m)
+	c.lag, w.beating = 0, false
+	return p.control(websocket.PingMessage, nil)
+}
+
+// wrote takes note that what was taken in a turn is in the socket.
+func (c *socket) wrote(now int64) {
+	if c.since > 0 {
+		c.lag = max(c.lag, (now-c.since)/1e6)
+	}
+}
+
+// finish waits until the socket has taken what is left of a turn, and ends it.
+func (c *socket) finish(rest net.Buffers) {
+	s := c.session
+	err := c.deadline()
+	if err == nil {
+		_, err = rest.WriteTo(c.net)
+	}
+	if err == nil && s.hub.cfg.WriteTimeout > 0 {
+		// Else it would end a later turn.
+		err = c.net.SetWriteDeadline(time.Time{})
+		if s.over() {
+			c.hurry()
+		}
+	}
+	if err != nil {
+		c.fail()
+		return
+	}
+	c.done(s.hub.cfg.Now())
+}
+
+// deadline bounds the write that follows, if the operator wants a bound.
+func (c *socket) deadline() error {
+	d := c.session.hub.cfg.WriteTimeout
+	if d <= 0 {
+		return nil
+	}
+	err := c.net.SetWriteDeadline(time.Now().Add(d))
+	if c.session.over() {
+		c.hurry()
+	}
+	return err
+}
+
+// beats makes a heartbeat due.
+func (c *socket) beats() {
+	s := c.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ending {
+		return
+	}
+	s.beating = true
+	s.arrange(0)
+	c.beat.Reset(s.hub.cfg.Heartbeat)
+}
+
+// bye sends what waits, the last words and a close frame that says why.
+func (c *socket) bye() {
+	defer close(c.written)
+	s := c.session
+	p := newPen(s.hub)
+	defer p.free()
+	code, text := websocket.CloseNormalClosure, ""
+	switch s.endReason {
+	case reasonShutdown:
+		if c.drain(p) != nil {
+			return
+		}
+		s.send(&wire.Error{Code: wire.CodeServerShutdown, Message: "the server is stopping; come back", RetryAfter: 1000})
+		code, text = websocket.CloseServiceRestart, "server shutdown"
+	case reasonAbuse, reasonUnread:
+		code, text = websocket.ClosePolicyViolation, s.endReason
+	case reasonLarge:
+		code, text = websocket.CloseMessageTooBig, "request too large"
+	case reasonProtocol:
+		code, text = websocket.CloseProtocolError, "not a WebSocket frame of a client"
+	case reasonTimeout:
+		code, text = websocket.ClosePolicyViolation, "no answer to pings"
+	}
+	if s.endReason != reasonClient && c.drain(p) != nil {
+		return
+	}
+	p.begin(c)
+	_ = p.control(websocket.CloseMessage, websocket.FormatCloseMessage(code, text))
+}
