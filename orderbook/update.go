@@ -41,10 +41,12 @@ const (
 	CauseOverflow          // a number did not fit the instrument's scale
 	CauseTradingHalt       // the venue's trading status
 	CauseRestarted         // the process that keeps the books was restarted
+	CauseCross             // of a net quote's leg: what converts its currency is not live
+	CauseNoFee             // of a net quote's leg: the venue's fee is not known
 )
 
 var causeNames = [...]string{"", "connected", "lost", "mute", "gap", "checksum", "crossed",
-	"overflow", "trading_halt", "restarted"}
+	"overflow", "trading_halt", "restarted", "cross", "no_fee"}
 
 // String returns the cause's lower-case name, "" for none.
 func (c Cause) String() string {
@@ -92,9 +94,10 @@ const (
 	SourceConsolidated             // best over the live venues that we hear
 	SourceNBBO                     // national best bid and offer, as a SIP sent it
 	SourceVenue                    // one venue's own top of book
+	SourceNet                      // best after fees, other currencies converted
 )
 
-var sourceNames = [...]string{"", "consolidated", "nbbo", "venue"}
+var sourceNames = [...]string{"", "consolidated", "nbbo", "venue", "net"}
 
 // String returns the source's lower-case name.
 func (s QuoteSource) String() string {
