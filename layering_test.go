@@ -35,6 +35,7 @@ var layers = map[string][]string{
 	"feeds/feedtest":         {"feeds"},
 	"feeds/sim":              {},
 	"normalizer":             {"feeds", "market"},
+	"orderbook/best":         {"market", "orderbook"},
 	"orderbook":              {"market", "market/calendar"},
 	"bus":                    {"market", "market/calendar", "orderbook", "bus/busv1"},
 	"bus/busv1":              {},

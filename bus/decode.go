@@ -189,7 +189,7 @@ func decodeStatus(b []byte, s *orderbook.VenueStatus) error {
 				s.State = orderbook.StateNone
 			}
 		case 3:
-			if s.Cause = orderbook.Cause(f.enum()); s.Cause > orderbook.CauseRestarted {
+			if s.Cause = orderbook.Cause(f.enum()); s.Cause > orderbook.CauseNoFee {
 				s.Cause = orderbook.CauseNone
 			}
 		case 4:
@@ -321,7 +321,7 @@ func decodeQuote(b []byte, q *orderbook.Quote) error {
 		}
 		switch n {
 		case 1:
-			if q.Source = orderbook.QuoteSource(f.enum()); q.Source > orderbook.SourceVenue {
+			if q.Source = orderbook.QuoteSource(f.enum()); q.Source > orderbook.SourceNet {
 				q.Source = orderbook.SourceNone
 			}
 		case 2:

@@ -69,7 +69,7 @@ type Range struct{ Low, High decimal.Decimal }
 // Quote is a best bid and offer.
 type Quote struct {
 	Meta
-	Source                 string // "consolidated", "nbbo" or "venue"
+	Source                 string // "consolidated", "nbbo", "venue" or "net"
 	Bid, Ask               Side
 	State                  string // "live", "quiet", "suspect", "stale", "down"
 	Locked, Crossed, Stale bool

@@ -205,30 +205,34 @@ type Cause int32
 
 const (
 	Cause_CAUSE_NONE         Cause = 0
-	Cause_CAUSE_CONNECTED    Cause = 1 // connection came up; waits for a snapshot
-	Cause_CAUSE_LOST         Cause = 2 // connection lost
-	Cause_CAUSE_MUTE         Cause = 3 // connection mute
-	Cause_CAUSE_GAP          Cause = 4 // a message was lost
-	Cause_CAUSE_CHECKSUM     Cause = 5 // the venue's checksum did not match
-	Cause_CAUSE_CROSSED      Cause = 6 // the venue's own book was crossed after a whole message
-	Cause_CAUSE_OVERFLOW     Cause = 7 // a number did not fit the instrument's scale
-	Cause_CAUSE_TRADING_HALT Cause = 8 // the venue's trading status
-	Cause_CAUSE_RESTARTED    Cause = 9 // the process that keeps the books was restarted
+	Cause_CAUSE_CONNECTED    Cause = 1  // connection came up; waits for a snapshot
+	Cause_CAUSE_LOST         Cause = 2  // connection lost
+	Cause_CAUSE_MUTE         Cause = 3  // connection mute
+	Cause_CAUSE_GAP          Cause = 4  // a message was lost
+	Cause_CAUSE_CHECKSUM     Cause = 5  // the venue's checksum did not match
+	Cause_CAUSE_CROSSED      Cause = 6  // the venue's own book was crossed after a whole message
+	Cause_CAUSE_OVERFLOW     Cause = 7  // a number did not fit the instrument's scale
+	Cause_CAUSE_TRADING_HALT Cause = 8  // the venue's trading status
+	Cause_CAUSE_RESTARTED    Cause = 9  // the process that keeps the books was restarted
+	Cause_CAUSE_CROSS        Cause = 10 // of a net quote's leg: what converts its currency is not live
+	Cause_CAUSE_NO_FEE       Cause = 11 // of a net quote's leg: the venue's fee is not known
 )
 
 // Enum value maps for Cause.
 var (
 	Cause_name = map[int32]string{
-		0: "CAUSE_NONE",
-		1: "CAUSE_CONNECTED",
-		2: "CAUSE_LOST",
-		3: "CAUSE_MUTE",
-		4: "CAUSE_GAP",
-		5: "CAUSE_CHECKSUM",
-		6: "CAUSE_CROSSED",
-		7: "CAUSE_OVERFLOW",
-		8: "CAUSE_TRADING_HALT",
-		9: "CAUSE_RESTARTED",
+		0:  "CAUSE_NONE",
+		1:  "CAUSE_CONNECTED",
+		2:  "CAUSE_LOST",
+		3:  "CAUSE_MUTE",
+		4:  "CAUSE_GAP",
+		5:  "CAUSE_CHECKSUM",
+		6:  "CAUSE_CROSSED",
+		7:  "CAUSE_OVERFLOW",
+		8:  "CAUSE_TRADING_HALT",
+		9:  "CAUSE_RESTARTED",
+		10: "CAUSE_CROSS",
+		11: "CAUSE_NO_FEE",
 	}
 	Cause_value = map[string]int32{
 		"CAUSE_NONE":         0,
@@ -241,6 +245,8 @@ var (
 		"CAUSE_OVERFLOW":     7,
 		"CAUSE_TRADING_HALT": 8,
 		"CAUSE_RESTARTED":    9,
+		"CAUSE_CROSS":        10,
+		"CAUSE_NO_FEE":       11,
 	}
 )
 
@@ -279,6 +285,7 @@ const (
 	QuoteSource_QUOTE_SOURCE_CONSOLIDATED QuoteSource = 1 // best over the live venues that are heard
 	QuoteSource_QUOTE_SOURCE_NBBO         QuoteSource = 2 // national best bid and offer, as a SIP sent it
 	QuoteSource_QUOTE_SOURCE_VENUE        QuoteSource = 3 // one venue's own top of book
+	QuoteSource_QUOTE_SOURCE_NET          QuoteSource = 4 // best after fees, other currencies converted
 )
 
 // Enum value maps for QuoteSource.
@@ -288,12 +295,14 @@ var (
 		1: "QUOTE_SOURCE_CONSOLIDATED",
 		2: "QUOTE_SOURCE_NBBO",
 		3: "QUOTE_SOURCE_VENUE",
+		4: "QUOTE_SOURCE_NET",
 	}
 	QuoteSource_value = map[string]int32{
 		"QUOTE_SOURCE_NONE":         0,
 		"QUOTE_SOURCE_CONSOLIDATED": 1,
 		"QUOTE_SOURCE_NBBO":         2,
 		"QUOTE_SOURCE_VENUE":        3,
+		"QUOTE_SOURCE_NET":          4,
 	}
 )
 
@@ -2369,7 +2378,7 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\vSTATE_STALE\x10\x03\x12\x0e\n" +
 	"\n" +
 	"STATE_DOWN\x10\x04\x12\x10\n" +
-	"\fSTATE_HALTED\x10\x05*\xc3\x01\n" +
+	"\fSTATE_HALTED\x10\x05*\xe6\x01\n" +
 	"\x05Cause\x12\x0e\n" +
 	"\n" +
 	"CAUSE_NONE\x10\x00\x12\x13\n" +
@@ -2383,12 +2392,16 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\rCAUSE_CROSSED\x10\x06\x12\x12\n" +
 	"\x0eCAUSE_OVERFLOW\x10\a\x12\x16\n" +
 	"\x12CAUSE_TRADING_HALT\x10\b\x12\x13\n" +
-	"\x0fCAUSE_RESTARTED\x10\t*r\n" +
+	"\x0fCAUSE_RESTARTED\x10\t\x12\x0f\n" +
+	"\vCAUSE_CROSS\x10\n" +
+	"\x12\x10\n" +
+	"\fCAUSE_NO_FEE\x10\v*\x88\x01\n" +
 	"\vQuoteSource\x12\x15\n" +
 	"\x11QUOTE_SOURCE_NONE\x10\x00\x12\x1d\n" +
 	"\x19QUOTE_SOURCE_CONSOLIDATED\x10\x01\x12\x15\n" +
 	"\x11QUOTE_SOURCE_NBBO\x10\x02\x12\x16\n" +
-	"\x12QUOTE_SOURCE_VENUE\x10\x03*\xcf\x01\n" +
+	"\x12QUOTE_SOURCE_VENUE\x10\x03\x12\x14\n" +
+	"\x10QUOTE_SOURCE_NET\x10\x04*\xcf\x01\n" +
 	"\aChanged\x12\x10\n" +
 	"\fCHANGED_NONE\x10\x00\x12\x12\n" +
 	"\x0eCHANGED_LEVELS\x10\x01\x12\x12\n" +

@@ -25,6 +25,15 @@ type config struct {
 	Server serverConfig `yaml:"server"`
 	Feeds  []feedConfig `yaml:"feeds"`
 	Bus    busConfig    `yaml:"bus"`
+	// Fees are the venues' taker fees, which net quotes count; Net are those.
+	Fees map[string]takerFee `yaml:"fees"`
+	Net  []netConfig         `yaml:"net"`
+}
+
+// netConfig is one net quote.
+type netConfig struct {
+	Symbol     string   `yaml:"pair"`
+	Currencies []string `yaml:"currencies"`
 }
 
 // serverConfig is what clients get.
@@ -132,7 +141,7 @@ func yamlError(path string, err error) error {
 // configKeys returns every key that a config may have.
 func configKeys() []string {
 	var keys []string
-	for _, t := range []reflect.Type{reflect.TypeFor[config](), reflect.TypeFor[serverConfig](), reflect.TypeFor[busConfig](), reflect.TypeFor[feedConfig]()} {
+	for _, t := range []reflect.Type{reflect.TypeFor[config](), reflect.TypeFor[serverConfig](), reflect.TypeFor[busConfig](), reflect.TypeFor[feedConfig](), reflect.TypeFor[netConfig]()} {
 		for i := range t.NumField() {
 			if f := t.Field(i); f.IsExported() {
 				keys = append(keys, f.Tag.Get("yaml"))
@@ -231,6 +240,7 @@ func (v *checker) config(c *config) {
 	v.duration("server.heartbeat", c.Server.Heartbeat)
 	v.duration("server.min_interval", c.Server.MinInterval)
 	v.duration("server.write_timeout", c.Server.WriteTimeout)
+	v.net(c)
 	names := make(map[string]bool)
 	for i := range c.Feeds {
 		v.feed(fmt.Sprintf("feeds[%d]", i), &c.Feeds[i], names)

@@ -30,6 +30,10 @@ func TestConfigErrors(t *testing.T) {
 		{"more urls than lines", "feeds:\n  - provider: kraken\n    symbols: [BTC-USD]\n    urls: [ws://a, ws://b]\n", `q.yaml:4: feeds[0].urls: 2 hosts for lines: 1`},
 		{"a line's name", "feeds:\n  - provider: kraken\n    symbols: [BTC-USD]\n    lines: 2\n  - provider: kraken\n    name: kraken/2\n    symbols: [BTC-USD]\n", `q.yaml:5: feeds[1]: a second feed is named "kraken/2"`},
 		{"bad address", "listen: here\n", `q.yaml:1: listen: want an address`},
+		{"no fee", "fees:\n  kraken: much\n", `q.yaml:2: fees.'kraken': want a part of the amount such as 0.0026, not "much"`},
+		{"a fee in percent", "fees:\n  kraken: 0.1\n  '*': 2.6\n", `q.yaml:3: fees.'*': 2.6: want a part`},
+		{"no pair", "net:\n  - pair: BTCUSD\n", `q.yaml:2: net[0]: pair "BTCUSD": want a symbol such as BTC-USD`},
+		{"a pair twice", "net:\n  - pair: BTC-USD\n  - pair: BTC-USD\n", `q.yaml:3: net[1]: BTC-USD is there twice`},
 		{"not YAML", "feeds: [\n", `q.yaml:`},
 		{"wrong type", "feeds:\n  - provider: kraken\n    symbols: [BTC-USD]\n    depth: deep\n", `q.yaml:4:`},
 	} {

@@ -42,6 +42,7 @@ func newServe() *cobra.Command {
 				if err := addFeeds(s, c); err != nil {
 					return err
 				}
+				s.addNet(c)
 			}
 			return s.run(cmd.Context())
 		},

@@ -21,6 +21,7 @@ import (
 	"github.com/quotewire/quotewire/feeds/capture"
 	"github.com/quotewire/quotewire/market"
 	"github.com/quotewire/quotewire/orderbook"
+	"github.com/quotewire/quotewire/orderbook/best"
 	"github.com/quotewire/quotewire/streamer"
 	"github.com/quotewire/quotewire/web"
 )
@@ -33,6 +34,7 @@ type service struct {
 	epoch    uint64
 	streamer streamer.Config // Directory, Lanes, Metrics and Status are set by newService
 	bus      busOptions
+	net      best.Config // Directory, Epoch and Sinks are set by run
 
 	dir      *market.Directory
 	registry *prometheus.Registry
@@ -103,8 +105,18 @@ func (s *service) run(ctx context.Context) (err error) {
 	}
 	s.joined = joined
 	defer func() { err = errors.Join(err, joined.close()) }()
+	composer, err := s.newComposer(joined)
+	if err != nil {
+		return err
+	}
 	s.engine = orderbook.NewEngine(orderbook.Config{Directory: s.dir, Epoch: s.epoch, Resync: s.ingest.askResync}, n,
-		func(i int) []orderbook.Sink { return append([]orderbook.Sink{s.hub.Sink(i)}, joined.sinks()...) })
+		func(i int) []orderbook.Sink {
+			sinks := append([]orderbook.Sink{s.hub.Sink(i)}, joined.sinks()...)
+			if composer != nil {
+				sinks = append(sinks, composer.Sink())
+			}
+			return sinks
+		})
 	s.ingest.take, s.ingest.batch = s.engine.Submit, s.engine.Batch
 	s.registry.MustRegister(&collector{in: s.ingest, engine: s.engine, bus: joined})
 	if s.record != "" {
@@ -138,6 +150,10 @@ func (s *service) run(ctx context.Context) (err error) {
 	}
 	stopHub := stage(s.hub.Run)
 	stopBus := stage(joined.run)
+	stopNet := func() {}
+	if composer != nil {
+		stopNet = stage(composer.Run)
+	}
 	stopEngine := stage(s.engine.Run)
 	stopTape := func() {}
 	if s.recorder != nil {
@@ -179,6 +195,7 @@ func (s *service) run(ctx context.Context) (err error) {
 	}
 	stopTape()
 	stopEngine()
+	stopNet()
 	stopBus()
 	if err := s.hub.Shutdown(grace); err != nil {
 		s.logger.Warn("clients did not all leave in time", "err", err)

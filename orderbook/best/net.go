@@ -264,6 +264,9 @@ func (n *net) consolidate(at moment) bool {
 	var bids, asks []orderbook.VenueSize
 	for _, l := range n.legs {
 		t := &l.told
+		if t.BidSize > 0 || t.AskSize > 0 {
+			q.Counted++
+		}
 		if t.BidSize > 0 {
 			if len(bids) == 0 || t.Bid > q.Bid {
 				q.Bid, q.BidTotal, bids = t.Bid, 0, bids[:0]
@@ -293,8 +296,14 @@ func (n *net) consolidate(at moment) bool {
 		}
 	}
 	was := &n.update.Quote
-	if n.update.Changed&orderbook.ChangedScale == 0 && was.Source == q.Source && was.Bid == q.Bid && was.Ask == q.Ask && slices.Equal(was.BidVenues, bids) && slices.Equal(was.AskVenues, asks) {
+	if n.update.Changed&orderbook.ChangedScale == 0 && was.Source == q.Source && was.Counted == q.Counted &&
+		was.Bid == q.Bid && was.Ask == q.Ask && slices.Equal(was.BidVenues, bids) && slices.Equal(was.AskVenues, asks) {
 		return false
+	}
+	if m := q.Market(); m == orderbook.MarketLocked || m == orderbook.MarketCrossed {
+		if q.Inverted = was.Inverted; was.Market() != m {
+			q.Inverted = at.received
+		}
 	}
 	q.BidVenues, q.AskVenues = bids, asks
 	q.Time, q.Received = at.time, at.received

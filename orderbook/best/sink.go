@@ -19,7 +19,8 @@ type source struct {
 	isFresh bool
 }
 
-// venueTop is what one venue shows of a market.
+// venueTop is what one venue shows of a market, without what the market's own
+// consolidated quote leaves out.
 type venueTop struct {
 	orderbook.VenueStatus
 	scale    market.Scale
@@ -56,7 +57,8 @@ func (s *sink) Update(u *orderbook.Update) {
 	if err := w.view.Apply(u); err != nil {
 		w.view = orderbook.View{}
 	}
-	const tops = orderbook.ChangedLevels | orderbook.ChangedTops | orderbook.ChangedVenues | orderbook.ChangedSnapshot
+	const tops = orderbook.ChangedLevels | orderbook.ChangedTops | orderbook.ChangedVenues |
+		orderbook.ChangedQuote | orderbook.ChangedSnapshot
 	if u.Changed&tops != 0 && !w.touched {
 		w.touched = true
 		s.touched = append(s.touched, w)
@@ -93,6 +95,14 @@ func (s *sink) Flush() {
 			}
 			t := venueTop{VenueStatus: v.VenueStatus, scale: w.view.Scale}
 			t.bid, t.ask = v.Best()
+			for _, x := range w.view.Quote.Out {
+				if x.Venue == t.Venue && x.Side != market.SideAsk {
+					t.bid = orderbook.Level{}
+				}
+				if x.Venue == t.Venue && x.Side != market.SideBid {
+					t.ask = orderbook.Level{}
+				}
+			}
 			m.next = append(m.next, t)
 		}
 		m.nextAt = moment{w.view.Time, w.view.Received}

@@ -215,7 +215,7 @@ type Out struct {
 
 // QuoteFields are the fields of the quote channel. A side that is absent is null.
 type QuoteFields struct {
-	Source    Opt[string]            `json:"source,omitzero"` // "consolidated", "nbbo" or "venue"
+	Source    Opt[string]            `json:"source,omitzero"` // "consolidated", "nbbo", "venue" or "net"
 	Bid       Opt[string]            `json:"bid,omitzero"`
 	BidSize   Opt[string]            `json:"bid_size,omitzero"`   // the largest single venue's
 	BidTotal  Opt[string]            `json:"bid_total,omitzero"`  // sum over venues

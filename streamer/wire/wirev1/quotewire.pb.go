@@ -1975,7 +1975,7 @@ type Quote struct {
 	AskSize       *int64                 `protobuf:"zigzag64,6,opt,name=ask_size,json=askSize,proto3,oneof" json:"ask_size,omitempty"`
 	AskTotal      *int64                 `protobuf:"zigzag64,7,opt,name=ask_total,json=askTotal,proto3,oneof" json:"ask_total,omitempty"`
 	AskVenues     *VenueSizes            `protobuf:"bytes,8,opt,name=ask_venues,json=askVenues,proto3" json:"ask_venues,omitempty"`
-	Source        *string                `protobuf:"bytes,9,opt,name=source,proto3,oneof" json:"source,omitempty"` // "consolidated", "nbbo" or "venue"
+	Source        *string                `protobuf:"bytes,9,opt,name=source,proto3,oneof" json:"source,omitempty"` // "consolidated", "nbbo", "venue" or "net"
 	State         *string                `protobuf:"bytes,10,opt,name=state,proto3,oneof" json:"state,omitempty"`
 	Locked        *bool                  `protobuf:"varint,11,opt,name=locked,proto3,oneof" json:"locked,omitempty"`
 	Crossed       *bool                  `protobuf:"varint,12,opt,name=crossed,proto3,oneof" json:"crossed,omitempty"`
