@@ -28,7 +28,7 @@ func TestSymbolsAreSpread(t *testing.T) {
 	} {
 		var symbols []string
 		for i := range c.symbols {
-			symbols = append(symbols, fmt.Sprintf("A%d-USD", i))
+			symbols = append(symbols, fmt.Sprintf("%c%c%c-USD", 'A'+i/676, 'A'+i/26%26, 'A'+i%26))
 		}
 		parsed, err := parseConfig("q.yaml", []byte("feeds:\n  - "+c.feed+"\n    symbols: ["+strings.Join(symbols, ", ")+"]\n"))
 		if err != nil {
