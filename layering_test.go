@@ -42,6 +42,7 @@ var layers = map[string][]string{
 	"streamer":               {"market", "orderbook", "streamer/wire"},
 	"streamer/wire":          {"market", "streamer/wire/wirev1"},
 	"streamer/wire/wirev1":   {},
+	"streamer/wire/wiretest": {},
 	"client":                 {"market", "streamer/wire"},
 	"web":                    {},
 	"cmd/quotewire":          {"*"},
@@ -52,7 +53,7 @@ var outside = map[string][]string{
 	"github.com/polygon-io/client-go": {"feeds/polygon"},
 	"github.com/nats-io/":             {"bus", "cmd/quotewire"},
 	"github.com/spf13/cobra":          {"cmd/quotewire"},
-	"github.com/goccy/go-yaml":        {"cmd/quotewire"},
+	"github.com/goccy/go-yaml":        {"cmd/quotewire", "streamer/wire/wiretest"},
 }
 
 // TestLayering holds the import table against the code.

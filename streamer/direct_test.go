@@ -48,6 +48,7 @@ func TestDirectIsDeterministic(t *testing.T) {
 	}
 	acks := make(map[string]int)
 	for line := range bytes.Lines(a) {
+		conforms(t, line)
 		m, err := wire.Parse(bytes.TrimSpace(line))
 		if err != nil {
 			t.Fatalf("%v in %s", err, line)

@@ -67,6 +67,7 @@ func (c *lineCheck) room(int) error { return nil }
 func (c *lineCheck) add(run []byte, n int) { each(run, n, c.message) }
 
 func (c *lineCheck) message(msg []byte) {
+	conforms(c.t, msg)
 	m, err := wire.Parse(msg)
 	if err != nil || !json.Valid(msg) || bytes.IndexByte(msg, '\n') >= 0 {
 		c.t.Fatalf("%v in %q", err, msg)

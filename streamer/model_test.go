@@ -340,6 +340,9 @@ func (c *modelClient) take(msg []byte) {
 	if !json.Valid(msg) || bytes.IndexByte(msg, '\n') >= 0 {
 		c.fatal(msg, "not one line of JSON")
 	}
+	if c.s.format == wire.FormatJSON {
+		conforms(c.w.t, msg)
+	}
 	m, err := wire.Parse(msg)
 	if err != nil {
 		c.fatal(msg, "%v", err)

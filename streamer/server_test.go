@@ -181,7 +181,9 @@ func (s *server) dial(query string) *client {
 
 func (c *client) send(format string, args ...any) {
 	c.t.Helper()
-	if err := c.conn.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, format, args...)); err != nil {
+	text := fmt.Appendf(nil, format, args...)
+	requested(c.t, text)
+	if err := c.conn.WriteMessage(websocket.TextMessage, text); err != nil {
 		c.t.Fatalf("send: %v", err)
 	}
 }
@@ -197,6 +199,7 @@ func (c *client) read() (wire.Message, error) {
 		c.rest = strings.Split(string(b), "\n")
 	}
 	c.last, c.rest = c.rest[0], c.rest[1:]
+	conforms(c.t, []byte(c.last))
 	m, err := wire.Parse([]byte(c.last))
 	if err != nil {
 		c.t.Fatalf("%v in %s", err, c.last)

@@ -46,6 +46,7 @@ func each(run []byte, n int, fn func(msg []byte)) {
 }
 
 func (d *desk) message(msg []byte) {
+	conforms(d.t, msg)
 	m, err := wire.Parse(msg)
 	if err != nil {
 		d.t.Fatalf("%v in %s", err, msg)

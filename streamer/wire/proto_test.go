@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/streamer/wire/wiretest"
 	"github.com/quotewire/quotewire/streamer/wire/wirev1"
 )
 
@@ -363,6 +364,33 @@ func FuzzProtoReader(f *testing.F) {
 				t.Errorf("%v, %v", m, err)
 			}
 			frame = rest
+		}
+	})
+}
+
+// TestRequestsConform: what a client's request looks like is what docs/asyncapi.yaml
+// says, for the ops and fields that are served.
+func TestRequestsConform(t *testing.T) {
+	schemas, err := wiretest.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		r := anyRequest(t)
+		switch r.Op {
+		case OpBudget, OpFetch, OpExplain:
+			return
+		}
+		r.Given &^= FieldFrom | FieldUntil | FieldSpeed
+		if r.Channel >= ChannelBar {
+			r.Channel = ChannelQuote
+		}
+		text := r.Append(nil)
+		if _, bad := ParseRequest(text); bad != nil {
+			t.Fatalf("%s: %v", text, bad)
+		}
+		if err := schemas.Check(text); err != nil {
+			t.Fatal(err)
 		}
 	})
 }
