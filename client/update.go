@@ -52,6 +52,9 @@ type Side struct {
 	Size    decimal.Decimal // the largest single venue's
 	Total   decimal.Decimal // sum over venues; the size where the server tells none
 	Venues  []VenueSize     // at the best price, largest first
+	// Slow says that no venue at the price quotes it automatically, so that under
+	// Reg NMS it is not protected.
+	Slow bool
 
 	summed bool // the server tells Total
 }
@@ -59,7 +62,9 @@ type Side struct {
 // Out is a venue that is left out of a consolidated quote.
 type Out struct {
 	Venue string
-	Why   string    // "stale", "halted", "resyncing", "down", "ineligible_condition"
+	Side  string    // "bid" or "ask"; "" both
+	Why   string    // "stale", "halted", "resyncing", "down", or of a live venue "ineligible_condition", "below_round_lot", …
+	Cause string    // of a state: "gap", "checksum", "lost", …
 	Since time.Time // zero: unknown
 }
 
@@ -73,24 +78,46 @@ type Quote struct {
 	Bid, Ask               Side
 	State                  string // "live", "quiet", "suspect", "stale", "down"
 	Locked, Crossed, Stale bool
+	InvertedSince          time.Time // since when it is locked or crossed; zero: it is not
+	Thin                   bool      // fewer venues take part than the server asks for
+	Counted                uint64    // venues that take part; 0 where the quote is not the server's own
 	Out                    []Out
 	MergedBid, MergedAsk   *Range // nil where nothing was merged
 }
 
-// Mid returns the middle of bid and ask, false where a side is absent.
+// sound reports whether values may be derived from the quote.
+func (q *Quote) sound() bool {
+	return q.Bid.Present && q.Ask.Present && !q.Crossed && !q.Thin
+}
+
+// Mid returns the middle of bid and ask, false where a side is absent or the quote
+// is crossed or thin: it would mean nothing.
 func (q *Quote) Mid() (decimal.Decimal, bool) {
-	if !q.Bid.Present || !q.Ask.Present {
+	if !q.sound() {
 		return decimal.Decimal{}, false
 	}
 	return q.Bid.Price.Add(q.Ask.Price).Mul(decimal.New(5, -1)), true // exact: no division
 }
 
-// Spread returns ask minus bid, false where a side is absent.
+// Spread returns ask minus bid; false is as of [Quote.Mid].
 func (q *Quote) Spread() (decimal.Decimal, bool) {
-	if !q.Bid.Present || !q.Ask.Present {
+	if !q.sound() {
 		return decimal.Decimal{}, false
 	}
 	return q.Ask.Price.Sub(q.Bid.Price), true
+}
+
+// Microprice returns the middle weighted by the size on the other side, over all
+// venues at the best price, rounded half up at four decimals more than the prices
+// have; false is as of [Quote.Mid].
+func (q *Quote) Microprice() (decimal.Decimal, bool) {
+	spread, ok := q.Spread()
+	size := q.Bid.Total.Add(q.Ask.Total)
+	if !ok || size.Sign() <= 0 {
+		return decimal.Decimal{}, false
+	}
+	places := 4 + max(-q.Bid.Price.Exponent(), -q.Ask.Price.Exponent(), 0)
+	return q.Bid.Price.Add(spread.Mul(q.Bid.Total).DivRound(size, places)), true
 }
 
 // BookUpdate is a whole book, best levels first.
@@ -246,13 +273,27 @@ func (q *Quote) apply(f *wire.QuoteFields) error {
 	f.Locked.Apply(&q.Locked)
 	f.Crossed.Apply(&q.Crossed)
 	f.Stale.Apply(&q.Stale)
+	f.Thin.Apply(&q.Thin)
+	f.Counted.Apply(&q.Counted)
+	slow(&q.Bid.Slow, &f.BidProtected)
+	slow(&q.Ask.Slow, &f.AskProtected)
+	if f.Inverted.Set {
+		q.InvertedSince = micros(f.Inverted.Value)
+	}
 	if f.Out.Set {
 		q.Out = nil // a new slice: the one before may be with a receiver
 		for _, o := range f.Out.Value {
-			q.Out = append(q.Out, Out{o.Venue, o.Why, micros(o.Since)})
+			q.Out = append(q.Out, Out{Venue: o.Venue, Side: o.Side, Why: o.Why, Cause: o.Cause, Since: micros(o.Since)})
 		}
 	}
 	return r.err
+}
+
+// slow takes whether a side is protected, which is told while it is not.
+func slow(dst *bool, o *wire.Opt[bool]) {
+	if o.Set {
+		*dst = !o.Null && !o.Value
+	}
 }
 
 func (t *Ticker) apply(f *wire.TickerFields) error {

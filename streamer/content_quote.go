@@ -12,9 +12,17 @@ import (
 type quoteState struct {
 	orderbook.Quote
 	state orderbook.State
-	out   []orderbook.VenueStatus // venues that are left out
-	at    int64                   // receive time of what made it; 0 unknown
-	stale bool                    // older than the stream's maxAge
+	out   []outVenue // venues that are left out
+	at    int64      // receive time of what made it; 0 unknown
+	stale bool       // older than the stream's maxAge
+}
+
+// outVenue is a venue, or one side of it, that is left out of the quote: for its
+// state, or for what it quotes.
+type outVenue struct {
+	orderbook.VenueStatus
+	side market.Side
+	why  orderbook.Exclusion // none: the state
 }
 
 // quoteContent shows the best bid and offer: consolidated, or one venue's.
@@ -129,6 +137,7 @@ func (c *quoteContent) read(v *orderbook.View) {
 			n.state = w.State
 			n.Bid, n.BidSize, n.BidTotal = bid.Price, bid.Size, bid.Size
 			n.Ask, n.AskSize, n.AskTotal = ask.Price, ask.Size, ask.Size
+			c.readFirmness(n, w)
 		}
 		// When it was made is not known of a venue's quote that was there before the
 		// stream: such a one counts as old.
@@ -142,13 +151,20 @@ func (c *quoteContent) read(v *orderbook.View) {
 	n.Quote = v.Quote
 	n.BidVenues = append(bids, v.Quote.BidVenues...)
 	n.AskVenues = append(asks, v.Quote.AskVenues...)
+	n.Out = nil // they are the view's; all that is told of them is in out
 	n.state = orderbook.StateNone
+	excluded := v.Quote.Out
 	for _, w := range v.Venues {
+		for len(excluded) > 0 && excluded[0].Venue <= w.Venue {
+			x := &excluded[0]
+			n.out = append(n.out, outVenue{orderbook.VenueStatus{Venue: x.Venue}, x.Side, x.Why})
+			excluded = excluded[1:]
+		}
 		if w.State == orderbook.StateNone {
 			continue
 		}
 		if w.State != orderbook.StateLive {
-			n.out = append(n.out, w.VenueStatus)
+			n.out = append(n.out, outVenue{VenueStatus: w.VenueStatus})
 		}
 		// The best state of any venue, in the order of the states.
 		if n.state == orderbook.StateNone || w.State < n.state {
@@ -157,6 +173,22 @@ func (c *quoteContent) read(v *orderbook.View) {
 	}
 	n.at = n.Received
 	n.stale = c.tooOld(n)
+}
+
+// readFirmness reads what a venue's own quote is worth.
+func (c *quoteContent) readFirmness(n *quoteState, w *orderbook.VenueView) {
+	if w.HasBook || n.state != orderbook.StateLive {
+		return
+	}
+	n.BidSlow, n.AskSlow = w.Top.BidFirmness != market.Firm, w.Top.AskFirmness != market.Firm
+	for _, s := range [2]struct {
+		side market.Side
+		f    market.Firmness
+	}{{market.SideBid, w.Top.BidFirmness}, {market.SideAsk, w.Top.AskFirmness}} {
+		if s.f == market.NotFirm {
+			n.out = append(n.out, outVenue{orderbook.VenueStatus{Venue: w.Venue}, s.side, orderbook.ExcludedCondition})
+		}
+	}
 }
 
 func (c *quoteContent) load(v *orderbook.View) {
@@ -191,6 +223,14 @@ func (c *quoteContent) delta(dst []byte, v *orderbook.View) ([]byte, bool) {
 	if is.stale != was.stale {
 		dst = appendFlag(f, dst, wire.KeyStale, is.stale)
 	}
+	if is.Inverted != was.Inverted {
+		if is.Inverted != 0 {
+			dst = f.Time(dst, wire.KeyInverted, is.Inverted)
+		} else {
+			dst = f.Null(dst, wire.KeyInverted)
+		}
+	}
+	dst = c.appendTerms(dst, is, was, false)
 	if !slices.Equal(is.out, was.out) {
 		dst = c.appendOut(dst, is.out)
 	}
@@ -212,6 +252,30 @@ func (c *quoteContent) delta(dst []byte, v *orderbook.View) ([]byte, bool) {
 	}
 	c.sent, c.next = c.next, c.sent
 	return dst, changed
+}
+
+// appendTerms appends how far the quote can be relied on, where it differs or, with
+// all, where there is something to say.
+func (c *quoteContent) appendTerms(dst []byte, is, was *quoteState, all bool) []byte {
+	f := c.key.format
+	for _, p := range [2]struct {
+		key     wire.Key
+		is, was bool
+	}{{wire.KeyBidProtected, is.BidSlow, was.BidSlow}, {wire.KeyAskProtected, is.AskSlow, was.AskSlow}} {
+		switch {
+		case p.is && (all || !p.was): // told only while it is false
+			dst = f.Bool(dst, p.key, false)
+		case !p.is && p.was && !all:
+			dst = f.Null(dst, p.key)
+		}
+	}
+	if is.Thin != was.Thin && !all || is.Thin && all {
+		dst = appendFlag(f, dst, wire.KeyThin, is.Thin)
+	}
+	if own := is.Source == orderbook.SourceConsolidated; own && (all || is.Counted != was.Counted || is.Source != was.Source) {
+		dst = f.Uint(dst, wire.KeyCounted, uint64(is.Counted))
+	}
+	return dst
 }
 
 // appendFlag appends a truth value that is told only while it is true.
@@ -276,13 +340,20 @@ func (c *quoteContent) appendSide(dst []byte, k *sideKeys, is, was quoteSide, al
 	return dst
 }
 
-func (c *quoteContent) appendOut(dst []byte, out []orderbook.VenueStatus) []byte {
+func (c *quoteContent) appendOut(dst []byte, out []outVenue) []byte {
 	f := c.key.format
 	dst, list := f.Open(dst, wire.KeyOut, true)
 	for _, o := range out {
 		var at wire.Mark
 		dst, at = f.Element(dst, wire.KeyOuts)
 		dst = f.Word(dst, wire.KeyOutVenue, c.lane.venueName(o.Venue))
+		if o.side != market.SideNone {
+			dst = f.Word(dst, wire.KeyOutSide, o.side.String())
+		}
+		if o.why != orderbook.ExcludedNone {
+			dst = f.Close(f.Word(dst, wire.KeyOutWhy, o.why.String()), at, false)
+			continue
+		}
 		dst = f.Word(dst, wire.KeyOutWhy, o.State.String())
 		if o.Cause != orderbook.CauseNone {
 			dst = f.Word(dst, wire.KeyOutCause, o.Cause.String())
@@ -308,6 +379,10 @@ func (c *quoteContent) snapshot(dst []byte) []byte {
 	if c.tooOld(s) {
 		dst = f.Bool(dst, wire.KeyStale, true)
 	}
+	if s.Inverted != 0 {
+		dst = f.Time(dst, wire.KeyInverted, s.Inverted)
+	}
+	dst = c.appendTerms(dst, s, &quoteState{}, true)
 	if len(s.out) > 0 {
 		dst = c.appendOut(dst, s.out)
 	}

@@ -129,11 +129,15 @@ func (m *sim) message() []market.Event {
 		head.Instrument, head.Venue = 0, 0
 		add([]market.Kind{market.KindUp, market.KindDown, market.KindStale, market.KindHeartbeat}[r.IntN(4)])
 	case word < 35:
-		add(market.KindStatus).Status = []market.TradingStatus{market.StatusTrading, market.StatusTrading, market.StatusHalted}[r.IntN(3)]
+		m.status(r, add, number)
 	case word < 36:
 		e := add(market.KindQuote)
 		number(e, v.center-1)
 		e.Ask, e.AskSize = e.Price+2*market.Price(market.Pow10(e.PriceDecimals)), e.Size+1
+		if r.IntN(2) == 0 {
+			e.NumConditions = 1
+			e.Conditions[0] = market.Condition(r.IntN(50)) // firm, slow and not firm ones
+		}
 	case word < 37:
 		m.finest = min(m.finest+1, 4)
 		level()
@@ -153,6 +157,27 @@ func (m *sim) message() []market.Event {
 	}
 	events[len(events)-1].Flags |= market.FlagLast
 	return events
+}
+
+// status makes what tells of whether and how an instrument trades.
+func (m *sim) status(r *rand.Rand, add func(market.Kind) *market.Event, number func(*market.Event, int64)) {
+	switch r.IntN(5) {
+	case 0:
+		e := add(market.KindStatus)
+		e.Flags = market.FlagNBBO
+		e.Status = market.TradingStatus(r.IntN(5))
+		e.ID, _ = market.MakeTradeID([]string{"", "T12", "LUDP"}[r.IntN(3)])
+	case 1:
+		e := add(market.KindLULD)
+		number(e, 90)
+		e.Low, e.High = e.Price, e.Price+market.Price(r.IntN(20))*market.Price(market.Pow10(e.PriceDecimals))
+	case 2:
+		e := add(market.KindImbalance)
+		number(e, 95)
+		e.Side, e.AskSize, e.Auction, e.AuctionTime = market.Side(r.IntN(3)), e.Size, "\x00MO"[r.IntN(3)], uint16(r.IntN(2)*930)
+	default:
+		add(market.KindStatus).Status = []market.TradingStatus{market.StatusTrading, market.StatusTrading, market.StatusHalted}[r.IntN(3)]
+	}
 }
 
 // image returns a copy of a view's whole state.

@@ -73,7 +73,10 @@ func newWorld(t *rapid.T, seed uint64) *world {
 // restart replaces the books by new ones, as a restarted process would.
 func (w *world) restart() {
 	w.epoch++
-	w.shard = orderbook.NewShard(orderbook.Config{Directory: w.dir, Epoch: w.epoch, Sinks: []orderbook.Sink{w}})
+	w.shard = orderbook.NewShard(orderbook.Config{Directory: w.dir, Epoch: w.epoch, Sinks: []orderbook.Sink{w},
+		Rules: func(market.Instrument) orderbook.QuoteRules {
+			return orderbook.QuoteRules{MinVenues: 2, MinSize: 2, MinSizeDecimals: 1}
+		}})
 	for _, v := range w.sim.venues {
 		v.huge = false
 	}
@@ -701,11 +704,17 @@ func (w *world) wantBook(st *modelStream, v *orderbook.View) (bids, asks map[str
 		if x.HasBook {
 			return x.Bids.AppendTop(nil, 0)
 		}
+		if st.venue == "*" && x.Top.BidFirmness == market.NotFirm {
+			return nil
+		}
 		return present(orderbook.Level{Price: x.Top.Bid, Size: x.Top.BidSize})
 	}, true)
 	asks = side(func(x *orderbook.VenueView) []orderbook.Level {
 		if x.HasBook {
 			return x.Asks.AppendTop(nil, 0)
+		}
+		if st.venue == "*" && x.Top.AskFirmness == market.NotFirm {
+			return nil
 		}
 		return present(orderbook.Level{Price: x.Top.Ask, Size: x.Top.AskSize})
 	}, false)
@@ -750,6 +759,22 @@ func (w *world) wantQuote(st *modelStream, v *orderbook.View) map[string]string 
 			side("bid", bid.Price, bid.Size, bid.Size, nil)
 			side("ask", ask.Price, ask.Size, ask.Size, nil)
 			out["state"] = quoted(x.State.String())
+			var left []string
+			for _, s := range []struct {
+				side string
+				f    market.Firmness
+			}{{"bid", x.Top.BidFirmness}, {"ask", x.Top.AskFirmness}} {
+				if x.State != orderbook.StateLive || x.HasBook || s.f == market.Firm {
+					continue
+				}
+				out[s.side+"_protected"] = "false"
+				if s.f == market.NotFirm {
+					left = append(left, fmt.Sprintf(`{"venue":%q,"side":%q,"why":"ineligible_condition"}`, st.venue, s.side))
+				}
+			}
+			if len(left) > 0 {
+				out["out"] = "[" + strings.Join(left, ",") + "]"
+			}
 			if bid.Size > 0 && ask.Size > 0 && bid.Price >= ask.Price {
 				out["crossed"] = "true"
 			}
@@ -767,9 +792,33 @@ func (w *world) wantQuote(st *modelStream, v *orderbook.View) map[string]string 
 			out["crossed"] = "true"
 		}
 	}
+	if q.Inverted != 0 {
+		out["inverted_since"] = fmt.Sprint(q.Inverted / 1000)
+	}
+	if q.BidSlow {
+		out["bid_protected"] = "false"
+	}
+	if q.AskSlow {
+		out["ask_protected"] = "false"
+	}
+	if q.Thin {
+		out["thin"] = "true"
+	}
+	if q.Source == orderbook.SourceConsolidated {
+		out["counted"] = fmt.Sprint(q.Counted)
+	}
 	best := orderbook.StateNone
 	var left []string
 	for _, x := range v.Venues {
+		for _, o := range q.Out {
+			if o.Venue == x.Venue {
+				side := ""
+				if o.Side != market.SideNone {
+					side = fmt.Sprintf(`,"side":%q`, o.Side)
+				}
+				left = append(left, fmt.Sprintf(`{"venue":%q%s,"why":%q}`, w.dir.VenueName(o.Venue), side, o.Why))
+			}
+		}
 		if x.State == orderbook.StateNone {
 			continue
 		}

@@ -19,12 +19,19 @@ var (
 	KeyOut       = Key{"out", 14}
 	KeyMerged    = Key{"merged", 16} // of wirev1.Ticker too
 
+	KeyBidProtected = Key{"bid_protected", 17}
+	KeyAskProtected = Key{"ask_protected", 18}
+	KeyThin         = Key{"thin", 19}
+	KeyCounted      = Key{"counted", 20}
+	KeyInverted     = Key{"inverted_since", 21}
+
 	// Of wirev1.Out, and of the list that it is in.
 	KeyOuts     = Key{"", 1}
 	KeyOutVenue = Key{"venue", 1}
 	KeyOutWhy   = Key{"why", 2}
 	KeyOutCause = Key{"cause", 3}
 	KeyOutSince = Key{"since", 4}
+	KeyOutSide  = Key{"side", 5}
 
 	// Of wirev1.VenueSizes and wirev1.Level: sizes by venue.
 	KeyVenueSizes  = Key{"", 1}

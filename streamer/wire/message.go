@@ -208,27 +208,33 @@ type BookFields struct {
 // Out is a venue that was left out of a consolidated quote.
 type Out struct {
 	Venue string `json:"venue"`
-	Why   string `json:"why"`             // "stale", "halted", "resyncing", "down", "ineligible_condition"
+	Side  string `json:"side,omitempty"`  // "bid" or "ask"; absent: both
+	Why   string `json:"why"`             // a state, or "ineligible_condition", "below_round_lot", "outside_bands", …
 	Cause string `json:"cause,omitempty"` // "connected", "lost", "mute", "gap", "checksum", …
 	Since int64  `json:"since,omitempty"` // µs since the Unix epoch
 }
 
 // QuoteFields are the fields of the quote channel. A side that is absent is null.
 type QuoteFields struct {
-	Source    Opt[string]            `json:"source,omitzero"` // "consolidated", "nbbo", "venue" or "net"
-	Bid       Opt[string]            `json:"bid,omitzero"`
-	BidSize   Opt[string]            `json:"bid_size,omitzero"`   // the largest single venue's
-	BidTotal  Opt[string]            `json:"bid_total,omitzero"`  // sum over venues
-	BidVenues Opt[map[string]string] `json:"bid_venues,omitzero"` // size by venue at the best price, whole when there
-	Ask       Opt[string]            `json:"ask,omitzero"`
-	AskSize   Opt[string]            `json:"ask_size,omitzero"`
-	AskTotal  Opt[string]            `json:"ask_total,omitzero"`
-	AskVenues Opt[map[string]string] `json:"ask_venues,omitzero"`
-	State     Opt[string]            `json:"state,omitzero"` // "live", "quiet", "suspect", "stale", "down"
-	Locked    Opt[bool]              `json:"locked,omitzero"`
-	Crossed   Opt[bool]              `json:"crossed,omitzero"`
-	Stale     Opt[bool]              `json:"stale,omitzero"` // older than the subscription's max_age
-	Out       Opt[[]Out]             `json:"out,omitzero"`   // whole when there
+	Source       Opt[string]            `json:"source,omitzero"` // "consolidated", "nbbo", "venue" or "net"
+	Bid          Opt[string]            `json:"bid,omitzero"`
+	BidSize      Opt[string]            `json:"bid_size,omitzero"`   // the largest single venue's
+	BidTotal     Opt[string]            `json:"bid_total,omitzero"`  // sum over venues
+	BidVenues    Opt[map[string]string] `json:"bid_venues,omitzero"` // size by venue at the best price, whole when there
+	Ask          Opt[string]            `json:"ask,omitzero"`
+	AskSize      Opt[string]            `json:"ask_size,omitzero"`
+	AskTotal     Opt[string]            `json:"ask_total,omitzero"`
+	AskVenues    Opt[map[string]string] `json:"ask_venues,omitzero"`
+	State        Opt[string]            `json:"state,omitzero"` // "live", "quiet", "suspect", "stale", "down"
+	Locked       Opt[bool]              `json:"locked,omitzero"`
+	Crossed      Opt[bool]              `json:"crossed,omitzero"`
+	BidProtected Opt[bool]              `json:"bid_protected,omitzero"` // false: no venue at the price quotes it automatically
+	AskProtected Opt[bool]              `json:"ask_protected,omitzero"`
+	Thin         Opt[bool]              `json:"thin,omitzero"`           // fewer venues take part than are asked for
+	Counted      Opt[uint64]            `json:"counted,omitzero"`        // venues that take part
+	Inverted     Opt[int64]             `json:"inverted_since,omitzero"` // since when it is locked or crossed, µs since the Unix epoch
+	Stale        Opt[bool]              `json:"stale,omitzero"`          // older than the subscription's max_age
+	Out          Opt[[]Out]             `json:"out,omitzero"`            // whole when there
 }
 
 // TickerFields are the fields of the ticker channel: the day so far.

@@ -351,10 +351,15 @@ func (n numbers) quote(f *QuoteFields, q *wirev1.Quote) error {
 	optional(&f.Locked, q.Locked, same)
 	optional(&f.Crossed, q.Crossed, same)
 	optional(&f.Stale, q.Stale, same)
+	optional(&f.BidProtected, q.BidProtected, same)
+	optional(&f.AskProtected, q.AskProtected, same)
+	optional(&f.Thin, q.Thin, same)
+	optional(&f.Counted, q.Counted, same)
+	optional(&f.Inverted, q.InvertedSince, func(ns int64) int64 { return ns / 1000 })
 	if q.Out != nil {
 		out := make([]Out, len(q.Out.Out))
 		for i, o := range q.Out.Out {
-			out[i] = Out{Venue: o.Venue, Why: o.Why, Cause: o.Cause, Since: o.Since / 1000}
+			out[i] = Out{Venue: o.Venue, Why: o.Why, Cause: o.Cause, Since: o.Since / 1000, Side: o.Side}
 		}
 		f.Out = Some(out)
 	}
@@ -382,6 +387,16 @@ func (n numbers) quote(f *QuoteFields, q *wirev1.Quote) error {
 			return null(&f.Crossed)
 		case 13:
 			return null(&f.Stale)
+		case 17:
+			return null(&f.BidProtected)
+		case 18:
+			return null(&f.AskProtected)
+		case 19:
+			return null(&f.Thin)
+		case 20:
+			return null(&f.Counted)
+		case 21:
+			return null(&f.Inverted)
 		}
 		return nil
 	})

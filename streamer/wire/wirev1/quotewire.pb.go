@@ -1983,6 +1983,11 @@ type Quote struct {
 	Out           *Outs                  `protobuf:"bytes,14,opt,name=out,proto3" json:"out,omitempty"`
 	Cleared       []uint32               `protobuf:"varint,15,rep,name=cleared,proto3" json:"cleared,omitempty"`
 	Merged        *Merged                `protobuf:"bytes,16,opt,name=merged,proto3" json:"merged,omitempty"`
+	BidProtected  *bool                  `protobuf:"varint,17,opt,name=bid_protected,json=bidProtected,proto3,oneof" json:"bid_protected,omitempty"` // false: no venue at the price quotes it automatically
+	AskProtected  *bool                  `protobuf:"varint,18,opt,name=ask_protected,json=askProtected,proto3,oneof" json:"ask_protected,omitempty"`
+	Thin          *bool                  `protobuf:"varint,19,opt,name=thin,proto3,oneof" json:"thin,omitempty"`                                         // fewer venues take part than are asked for
+	Counted       *uint64                `protobuf:"varint,20,opt,name=counted,proto3,oneof" json:"counted,omitempty"`                                   // venues that take part
+	InvertedSince *int64                 `protobuf:"fixed64,21,opt,name=inverted_since,json=invertedSince,proto3,oneof" json:"inverted_since,omitempty"` // since when it is locked or crossed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2129,6 +2134,41 @@ func (x *Quote) GetMerged() *Merged {
 	return nil
 }
 
+func (x *Quote) GetBidProtected() bool {
+	if x != nil && x.BidProtected != nil {
+		return *x.BidProtected
+	}
+	return false
+}
+
+func (x *Quote) GetAskProtected() bool {
+	if x != nil && x.AskProtected != nil {
+		return *x.AskProtected
+	}
+	return false
+}
+
+func (x *Quote) GetThin() bool {
+	if x != nil && x.Thin != nil {
+		return *x.Thin
+	}
+	return false
+}
+
+func (x *Quote) GetCounted() uint64 {
+	if x != nil && x.Counted != nil {
+		return *x.Counted
+	}
+	return 0
+}
+
+func (x *Quote) GetInvertedSince() int64 {
+	if x != nil && x.InvertedSince != nil {
+		return *x.InvertedSince
+	}
+	return 0
+}
+
 // Outs are the venues that were left out of a consolidated quote, whole.
 type Outs struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2181,6 +2221,7 @@ type Out struct {
 	Why           string                 `protobuf:"bytes,2,opt,name=why,proto3" json:"why,omitempty"`
 	Cause         string                 `protobuf:"bytes,3,opt,name=cause,proto3" json:"cause,omitempty"`
 	Since         int64                  `protobuf:"fixed64,4,opt,name=since,proto3" json:"since,omitempty"`
+	Side          string                 `protobuf:"bytes,5,opt,name=side,proto3" json:"side,omitempty"` // empty: both
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2241,6 +2282,13 @@ func (x *Out) GetSince() int64 {
 		return x.Since
 	}
 	return 0
+}
+
+func (x *Out) GetSide() string {
+	if x != nil {
+		return x.Side
+	}
+	return ""
 }
 
 // Merged is what happened within the time that a merged message stands for.
@@ -2944,7 +2992,7 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	"\bdecimals\x18\x02 \x01(\rR\bdecimals\"-\n" +
 	"\x05Range\x12\x10\n" +
 	"\x03low\x18\x01 \x01(\x12R\x03low\x12\x12\n" +
-	"\x04high\x18\x02 \x01(\x12R\x04high\"\xa8\x05\n" +
+	"\x04high\x18\x02 \x01(\x12R\x04high\"\xac\a\n" +
 	"\x05Quote\x12\x15\n" +
 	"\x03bid\x18\x01 \x01(\x12H\x00R\x03bid\x88\x01\x01\x12\x1e\n" +
 	"\bbid_size\x18\x02 \x01(\x12H\x01R\abidSize\x88\x01\x01\x12 \n" +
@@ -2965,7 +3013,12 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	"R\x05stale\x88\x01\x01\x12$\n" +
 	"\x03out\x18\x0e \x01(\v2\x12.quotewire.v1.OutsR\x03out\x12\x1c\n" +
 	"\acleared\x18\x0f \x03(\rB\x02\x10\x00R\acleared\x12,\n" +
-	"\x06merged\x18\x10 \x01(\v2\x14.quotewire.v1.MergedR\x06mergedB\x06\n" +
+	"\x06merged\x18\x10 \x01(\v2\x14.quotewire.v1.MergedR\x06merged\x12(\n" +
+	"\rbid_protected\x18\x11 \x01(\bH\vR\fbidProtected\x88\x01\x01\x12(\n" +
+	"\rask_protected\x18\x12 \x01(\bH\fR\faskProtected\x88\x01\x01\x12\x17\n" +
+	"\x04thin\x18\x13 \x01(\bH\rR\x04thin\x88\x01\x01\x12\x1d\n" +
+	"\acounted\x18\x14 \x01(\x04H\x0eR\acounted\x88\x01\x01\x12*\n" +
+	"\x0einverted_since\x18\x15 \x01(\x10H\x0fR\rinvertedSince\x88\x01\x01B\x06\n" +
 	"\x04_bidB\v\n" +
 	"\t_bid_sizeB\f\n" +
 	"\n" +
@@ -2979,14 +3032,21 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	"\a_lockedB\n" +
 	"\n" +
 	"\b_crossedB\b\n" +
-	"\x06_stale\"+\n" +
+	"\x06_staleB\x10\n" +
+	"\x0e_bid_protectedB\x10\n" +
+	"\x0e_ask_protectedB\a\n" +
+	"\x05_thinB\n" +
+	"\n" +
+	"\b_countedB\x11\n" +
+	"\x0f_inverted_since\"+\n" +
 	"\x04Outs\x12#\n" +
-	"\x03out\x18\x01 \x03(\v2\x11.quotewire.v1.OutR\x03out\"Y\n" +
+	"\x03out\x18\x01 \x03(\v2\x11.quotewire.v1.OutR\x03out\"m\n" +
 	"\x03Out\x12\x14\n" +
 	"\x05venue\x18\x01 \x01(\tR\x05venue\x12\x10\n" +
 	"\x03why\x18\x02 \x01(\tR\x03why\x12\x14\n" +
 	"\x05cause\x18\x03 \x01(\tR\x05cause\x12\x14\n" +
-	"\x05since\x18\x04 \x01(\x10R\x05since\"\xd9\x01\n" +
+	"\x05since\x18\x04 \x01(\x10R\x05since\x12\x12\n" +
+	"\x04side\x18\x05 \x01(\tR\x04side\"\xd9\x01\n" +
 	"\x06Merged\x12%\n" +
 	"\x03bid\x18\x01 \x01(\v2\x13.quotewire.v1.RangeR\x03bid\x12%\n" +
 	"\x03ask\x18\x02 \x01(\v2\x13.quotewire.v1.RangeR\x03ask\x12'\n" +
