@@ -1,10 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint fmt bench fuzz chaos generate
+.PHONY: help run build test lint fmt bench bench-peers bench-dashboard bench-memory fuzz chaos generate
 
 GO ?= go
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## Serve the dashboard on a simulated market at http://127.0.0.1:8080
 	$(GO) run ./cmd/quotewire demo
@@ -26,6 +26,16 @@ fmt: ## Format all Go files
 BENCH ?= .
 bench: ## Run benchmarks, BENCH=regexp chooses; compare runs with go tool benchstat
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+# bench/ is a module of its own: the peers stay out of this one.
+bench-peers: ## Measure fan-out beside plain TCP, NATS and centrifuge (5 minutes)
+	cd bench && $(GO) run . peers
+
+bench-dashboard: ## Measure 5,000 dashboards of 100 symbols
+	cd bench && $(GO) run . dashboard
+
+bench-memory: ## Measure 10,000 idle connections, and 1,000 that stop reading
+	cd bench && $(GO) run . memory && $(GO) run . stall
 
 FUZZTIME ?= 30s
 fuzz: ## Run every fuzz target for FUZZTIME each
