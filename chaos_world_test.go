@@ -17,6 +17,7 @@ import (
 	"github.com/quotewire/quotewire/feeds"
 	"github.com/quotewire/quotewire/feeds/sim"
 	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/market/calendar"
 	"github.com/quotewire/quotewire/normalizer"
 	"github.com/quotewire/quotewire/orderbook"
 )
@@ -73,8 +74,8 @@ func newChaosWorld(t *testing.T, seed uint64) *chaosWorld {
 	}
 	w.chaosTruth = newChaosTruth(w, dir, venues)
 	w.market.Watch(w.note)
-	utc := func(market.Class) *time.Location { return time.UTC }
-	w.shard = orderbook.NewShard(orderbook.Config{Directory: dir, Epoch: 1, Sinks: []orderbook.Sink{w}, Resync: w.resync, Location: utc})
+	utc := func(market.Class) *calendar.Calendar { return calendar.For(market.ClassCrypto) }
+	w.shard = orderbook.NewShard(orderbook.Config{Directory: dir, Epoch: 1, Sinks: []orderbook.Sink{w}, Resync: w.resync, Calendar: utc})
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop = cancel
 	for _, v := range venues {

@@ -77,6 +77,9 @@ func genUpdate(t *rapid.T) *orderbook.Update {
 			tr.Conditions[i] = market.Condition(rapid.Uint16().Draw(t, "condition"))
 		}
 		tr.ID, _ = market.MakeTradeID(rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "id"))
+		if tr.Kind = orderbook.TradeKind(genN(t, 2)); tr.Kind != orderbook.TradePrint {
+			tr.Of, _ = market.MakeTradeID(rapid.SliceOfN(rapid.Byte(), 0, 40).Draw(t, "of"))
+		}
 		u.Trades = append(u.Trades, tr)
 	}
 	q := &u.Quote
@@ -98,9 +101,17 @@ func genUpdate(t *rapid.T) *orderbook.Update {
 		st.Imbalance = orderbook.Imbalance{Venue: genVenue(t), Side: market.Side(genN(t, 2)), Auction: byte(genN(t, 255)),
 			AuctionTime: uint16(genN(t, 2359)), Price: genPrice(t), Size: genSize(t), Paired: genSize(t), Time: genTime(t)}
 	}
+	for range genN(t, 5) {
+		u.Bars = append(u.Bars, orderbook.Bar{Interval: orderbook.Interval(genN(t, orderbook.NumIntervals-1)), HasOpen: genBool(t),
+			HasRange: genBool(t), Rev: rapid.Uint32().Draw(t, "rev"), Seq: genSeq(t), Start: genTime(t), End: genTime(t), DayEnd: genTime(t),
+			Open: genPrice(t), High: genPrice(t), Low: genPrice(t), Close: genPrice(t), Volume: genSize(t),
+			Notional: orderbook.Uint128{Hi: genSeq(t), Lo: genSeq(t)}, Trades: genSeq(t)})
+	}
+	u.Watermark = genTime(t)
 	u.Ticker = orderbook.Ticker{Last: genPrice(t), LastSize: genSize(t), LastVenue: genVenue(t), Open: genPrice(t), High: genPrice(t),
 		Low: genPrice(t), PrevClose: genPrice(t), Volume: genSize(t), Notional: orderbook.Uint128{Hi: genSeq(t), Lo: genSeq(t)},
-		Trades: genSeq(t), HasLast: genBool(t), HasOpen: genBool(t), HasPrevClose: genBool(t), Time: genTime(t), Received: genTime(t)}
+		Trades: genSeq(t), HasLast: genBool(t), HasOpen: genBool(t), HasPrevClose: genBool(t), Time: genTime(t), Received: genTime(t),
+		HasRange: genBool(t), HasExt: genBool(t), ExtLast: genPrice(t), ExtTime: genTime(t), Day: genTime(t)}
 	return u
 }
 
@@ -221,8 +232,8 @@ func checkSchema(t *rapid.T, dir *market.Directory, u *orderbook.Update, m *busv
 	}
 	for i, w := range u.Trades {
 		g := m.Trades[i]
-		check("trade", []any{name(g.Venue), g.Side, g.Flags, g.Price, g.Size, g.Time, g.Received, string(g.Id), len(g.Conditions)},
-			[]any{dir.VenueName(w.Venue), busv1.Side(w.Side), uint32(w.Flags), int64(w.Price), int64(w.Size), w.Time, w.Received, w.ID.String(), int(w.NumConditions)})
+		check("trade", []any{name(g.Venue), g.Side, g.Flags, g.Price, g.Size, g.Time, g.Received, string(g.Id), len(g.Conditions), g.Kind, string(g.Of)},
+			[]any{dir.VenueName(w.Venue), busv1.Side(w.Side), uint32(w.Flags), int64(w.Price), int64(w.Size), w.Time, w.Received, w.ID.String(), int(w.NumConditions), busv1.TradeKind(w.Kind), w.Of.String()})
 		for j, c := range g.Conditions {
 			check("condition", c, uint32(w.Conditions[j]))
 		}
@@ -254,9 +265,17 @@ func checkSchema(t *rapid.T, dir *market.Directory, u *orderbook.Update, m *busv
 	}
 	k, h := &u.Ticker, m.Ticker
 	check("ticker", []any{h.HasLast, h.HasOpen, h.HasPrevClose, h.Last, h.LastSize, name(h.LastVenue), h.Open, h.High, h.Low, h.PrevClose,
-		h.Volume, h.NotionalHigh, h.NotionalLow, h.Trades, h.Time, h.Received},
+		h.Volume, h.NotionalHigh, h.NotionalLow, h.Trades, h.Time, h.Received, h.HasRange, h.HasExt, h.ExtLast, h.ExtTime, h.Day},
 		[]any{k.HasLast, k.HasOpen, k.HasPrevClose, int64(k.Last), int64(k.LastSize), dir.VenueName(k.LastVenue), int64(k.Open), int64(k.High), int64(k.Low), int64(k.PrevClose),
-			int64(k.Volume), k.Notional.Hi, k.Notional.Lo, k.Trades, k.Time, k.Received})
+			int64(k.Volume), k.Notional.Hi, k.Notional.Lo, k.Trades, k.Time, k.Received, k.HasRange, k.HasExt, int64(k.ExtLast), k.ExtTime, k.Day})
+	check("watermark", m.Watermark, u.Watermark)
+	for i, w := range u.Bars {
+		g := m.Bars[i]
+		check("bar", []any{g.Interval, g.HasOpen, g.HasRange, g.Rev, g.Seq, g.Start, g.End, g.DayEnd, g.Open, g.High, g.Low, g.Close, g.Volume,
+			g.NotionalHigh, g.NotionalLow, g.Trades},
+			[]any{busv1.Interval(w.Interval), w.HasOpen, w.HasRange, w.Rev, w.Seq, w.Start, w.End, w.DayEnd, int64(w.Open), int64(w.High), int64(w.Low),
+				int64(w.Close), int64(w.Volume), w.Notional.Hi, w.Notional.Lo, w.Trades})
+	}
 }
 
 func TestDecodeRefuses(t *testing.T) {
@@ -485,25 +504,4 @@ func BenchmarkDecodeGenerated(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-}
-
-// TestCodec holds that what waits in a process comes back as it was.
-func TestCodec(t *testing.T) {
-	here, _ := twoDirectories(t)
-	id, err := here.Instrument("BTC-USD", market.ClassCrypto)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := NewCodec(here)
-	var got orderbook.Update
-	rapid.Check(t, func(t *rapid.T) {
-		u := genUpdate(t)
-		u.Instrument = id
-		if err := c.Decode(c.Append(nil, u), &got); err != nil {
-			t.Fatal(err)
-		}
-		if !same(&got, u) {
-			t.Fatalf("got %+v\nwant %+v", got, *u)
-		}
-	})
 }

@@ -43,7 +43,7 @@ func newDecoder(dir *market.Directory) *decoder {
 // registered for a message that is refused.
 func (d *decoder) update(data []byte, u *orderbook.Update) (updateHead, error) {
 	var h updateHead
-	*u = orderbook.Update{Levels: u.Levels[:0], Venues: u.Venues[:0], Tops: u.Tops[:0], Trades: u.Trades[:0],
+	*u = orderbook.Update{Levels: u.Levels[:0], Venues: u.Venues[:0], Tops: u.Tops[:0], Trades: u.Trades[:0], Bars: u.Bars[:0],
 		Quote: orderbook.Quote{BidVenues: u.Quote.BidVenues[:0], AskVenues: u.Quote.AskVenues[:0], Out: u.Quote.Out[:0]}}
 	d.names = d.names[:0]
 	for f := (fields{b: data}); ; {
@@ -96,6 +96,11 @@ func (d *decoder) update(data []byte, u *orderbook.Update) (updateHead, error) {
 			f.sub(decodeQuote(f.bytes(), &u.Quote))
 		case fieldTicker:
 			f.sub(decodeTicker(f.bytes(), &u.Ticker))
+		case fieldBars:
+			u.Bars = append(u.Bars, orderbook.Bar{})
+			f.sub(decodeBar(f.bytes(), &u.Bars[len(u.Bars)-1]))
+		case fieldWatermark:
+			u.Watermark = int64(f.fixed())
 		case fieldVenues:
 			d.names = append(d.names, f.bytes())
 		case fieldStatus:
@@ -306,6 +311,15 @@ func decodeTrade(b []byte, t *orderbook.Trade) error {
 			if t.ID, fits = market.MakeTradeID(f.bytes()); !fits {
 				f.fail("trade: identifier is too long")
 			}
+		case 10:
+			if t.Kind = orderbook.TradeKind(f.enum()); t.Kind > orderbook.TradeCancel {
+				f.fail("trade: unknown kind")
+			}
+		case 11:
+			var fits bool
+			if t.Of, fits = market.MakeTradeID(f.bytes()); !fits {
+				f.fail("trade: identifier is too long")
+			}
 		default:
 			f.skip()
 		}
@@ -423,6 +437,65 @@ func decodeTicker(b []byte, t *orderbook.Ticker) error {
 			t.Time = int64(f.fixed())
 		case 16:
 			t.Received = int64(f.fixed())
+		case 17:
+			t.HasRange = f.uint() != 0
+		case 18:
+			t.HasExt = f.uint() != 0
+		case 19:
+			t.ExtLast = market.Price(f.int())
+		case 20:
+			t.ExtTime = int64(f.fixed())
+		case 21:
+			t.Day = int64(f.fixed())
+		default:
+			f.skip()
+		}
+	}
+}
+
+func decodeBar(b []byte, w *orderbook.Bar) error {
+	f := fields{b: b}
+	for {
+		n, ok, err := f.next()
+		if err != nil || !ok {
+			return err
+		}
+		switch n {
+		case 1:
+			if w.Interval = orderbook.Interval(f.enum()); w.Interval >= orderbook.NumIntervals {
+				w.Interval = 0
+				f.fail("bar: unknown interval")
+			}
+		case 2:
+			w.HasOpen = f.uint() != 0
+		case 3:
+			w.HasRange = f.uint() != 0
+		case 4:
+			w.Rev = uint32(min(f.uint(), math.MaxUint32))
+		case 5:
+			w.Seq = f.uint()
+		case 6:
+			w.Start = int64(f.fixed())
+		case 7:
+			w.End = int64(f.fixed())
+		case 8:
+			w.DayEnd = int64(f.fixed())
+		case 9:
+			w.Open = market.Price(f.int())
+		case 10:
+			w.High = market.Price(f.int())
+		case 11:
+			w.Low = market.Price(f.int())
+		case 12:
+			w.Close = market.Price(f.int())
+		case 13:
+			w.Volume = f.size()
+		case 14:
+			w.Notional.Hi = f.uint()
+		case 15:
+			w.Notional.Lo = f.uint()
+		case 16:
+			w.Trades = f.uint()
 		default:
 			f.skip()
 		}

@@ -29,6 +29,8 @@ const (
 	fieldTicker
 	fieldVenues
 	fieldStatus
+	fieldBars
+	fieldWatermark
 )
 
 // encoder appends updates as busv1.Update: the same bytes that the generated
@@ -94,7 +96,10 @@ func (e *encoder) update(b []byte, symbol string, class market.Class, u *orderbo
 	if u.Status != (orderbook.Status{}) {
 		b = appendStatus(b, &u.Status, imbalance)
 	}
-	return b
+	for i := range u.Bars {
+		b = appendBar(b, &u.Bars[i])
+	}
+	return appendFixed(b, fieldWatermark, uint64(u.Watermark))
 }
 
 // venue returns a venue's number in the message, from 1.
@@ -179,6 +184,34 @@ func (e *encoder) trade(b []byte, t *orderbook.Trade) []byte {
 		b = t.ID.Append(b)
 		b = closeField(b, id)
 	}
+	b = appendUint(b, 10, uint64(t.Kind))
+	if !t.Of.IsZero() {
+		var id int
+		b, id = open(b, 11)
+		b = t.Of.Append(b)
+		b = closeField(b, id)
+	}
+	return closeField(b, at)
+}
+
+func appendBar(b []byte, w *orderbook.Bar) []byte {
+	b, at := open(b, fieldBars)
+	b = appendUint(b, 1, uint64(w.Interval))
+	b = appendBool(b, 2, w.HasOpen)
+	b = appendBool(b, 3, w.HasRange)
+	b = appendUint(b, 4, uint64(w.Rev))
+	b = appendUint(b, 5, w.Seq)
+	b = appendFixed(b, 6, uint64(w.Start))
+	b = appendFixed(b, 7, uint64(w.End))
+	b = appendFixed(b, 8, uint64(w.DayEnd))
+	b = appendInt(b, 9, int64(w.Open))
+	b = appendInt(b, 10, int64(w.High))
+	b = appendInt(b, 11, int64(w.Low))
+	b = appendInt(b, 12, int64(w.Close))
+	b = appendInt(b, 13, int64(w.Volume))
+	b = appendUint(b, 14, w.Notional.Hi)
+	b = appendUint(b, 15, w.Notional.Lo)
+	b = appendUint(b, 16, w.Trades)
 	return closeField(b, at)
 }
 
@@ -269,6 +302,11 @@ func (e *encoder) ticker(b []byte, t *orderbook.Ticker) []byte {
 	b = appendUint(b, 14, t.Trades)
 	b = appendFixed(b, 15, uint64(t.Time))
 	b = appendFixed(b, 16, uint64(t.Received))
+	b = appendBool(b, 17, t.HasRange)
+	b = appendBool(b, 18, t.HasExt)
+	b = appendInt(b, 19, int64(t.ExtLast))
+	b = appendFixed(b, 20, uint64(t.ExtTime))
+	b = appendFixed(b, 21, uint64(t.Day))
 	return closeField(b, at)
 }
 

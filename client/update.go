@@ -137,6 +137,10 @@ type Ticker struct {
 	// They are not Valid, and 0, where nothing was merged or a part is not known.
 	MergedVolume, MergedVWAP decimal.NullDecimal
 	MergedTrades             uint64
+	// ExtLast is the last price of extended hours, which moves no other, ExtChange
+	// how far it is from Last, ExtTime when it was.
+	ExtLast, ExtChange decimal.NullDecimal
+	ExtTime            time.Time
 }
 
 // Trade is one print, or a correction or cancel of one.
@@ -307,6 +311,11 @@ func (t *Ticker) apply(f *wire.TickerFields) error {
 	r.null(&t.Change, &f.Change)
 	r.null(&t.Volume, &f.Volume)
 	r.null(&t.VWAP, &f.VWAP)
+	r.null(&t.ExtLast, &f.ExtLast)
+	r.null(&t.ExtChange, &f.ExtChange)
+	if f.ExtTime.Set {
+		t.ExtTime = micros(f.ExtTime.Value)
+	}
 	f.LastVenue.Apply(&t.LastVenue)
 	f.Trades.Apply(&t.Trades)
 	return r.err

@@ -137,6 +137,8 @@ const (
 	// FlagPiecemeal marks a message of a venue that tells one change of its book
 	// in several, so that it may be crossed until the others have come.
 	FlagPiecemeal
+	// FlagCorrectable marks a print that its feed may correct or take back later.
+	FlagCorrectable
 )
 
 // ValueKind says what a [KindValue] is.

@@ -33,6 +33,9 @@ func (d *alpaca) trade(dst []market.Event) ([]market.Event, *fault) {
 	n := len(dst)
 	dst, e := d.add(dst, market.KindTrade)
 	e.Instrument, e.Venue, e.Time, e.Flags = l.id, venue, t, market.FlagLast
+	if l.class == market.ClassStock {
+		e.Flags |= market.FlagCorrectable // corrections and cancelErrors come with the prints
+	}
 	if why = d.fillPrint(e, f.get(letter('p')), f.get(letter('s')), f.get(letter('i'))); why == nil {
 		why = d.conditions(e, letter('c'))
 	}

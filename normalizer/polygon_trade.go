@@ -42,6 +42,9 @@ func (d *polygon) trade(dst []market.Event) ([]market.Event, *fault) {
 	n := len(dst)
 	dst, e := d.add(dst, market.KindTrade)
 	e.Instrument, e.Venue, e.Time, e.Sequence, e.Flags = l.id, venue, t, q, market.FlagLast
+	if l.class == market.ClassOption {
+		e.Flags |= market.FlagCorrectable // OPRA sends one that is taken back once more
+	}
 	if why = d.print(e, l.class == market.ClassFuture); why == nil {
 		why = d.conditions(e, letter('c'))
 	}

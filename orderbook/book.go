@@ -20,9 +20,19 @@ type BookStats struct {
 	Trades     uint64 // prints taken, without those from before the subscription
 	TradesLost uint64 // prints missing in the venue's numbering
 	TradesDup  uint64 // prints that came twice, or over another feed already
-	// Corrections counts prints that the venue corrected or took back. The
-	// ticker and the volume are left as they were.
-	Corrections uint64
+	// Corrections counts prints that the venue corrected or took back. Of these,
+	// CorrectionsPartial found the print, or others of its time, no longer kept,
+	// so that only sums were put right; CorrectionsUnknown are of prints that were
+	// never heard, and changed nothing.
+	Corrections, CorrectionsPartial, CorrectionsUnknown uint64
+	// LateBars counts prints and corrections that came too late for a bar that is
+	// no longer kept.
+	LateBars uint64
+	// Aggregates counts bars of the provider that were compared with ours once
+	// both were final, AggregatesSkipped those that could not be, and
+	// AggregatesDiffer, by field, those that said something else.
+	Aggregates, AggregatesSkipped uint64
+	AggregatesDiffer              [NumAggregateFields]uint64
 
 	Volume      market.Size // sum of the prints' sizes, at Scale; stays at the largest number
 	Scale       market.Scale

@@ -261,7 +261,7 @@ func (in *instrument) evaluate(clock int64) {
 	if p <= 0 && in.upd.Ticker.HasPrevClose {
 		p, d = in.upd.Ticker.PrevClose, in.upd.Scale.Price
 	}
-	now := time.Unix(0, clock).In(in.location)
+	now := time.Unix(0, clock).In(in.calendar.Location())
 	lot := int64(market.NewListingLot)
 	if p > 0 {
 		lot = market.RoundLot(now, p, d)

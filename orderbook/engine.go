@@ -28,6 +28,7 @@ type Engine struct {
 	shards []*worker
 	free   chan *Batch
 	mute   muteFeeds
+	clock  *clock
 }
 
 type worker struct {
@@ -45,7 +46,7 @@ const queueDepth = 256
 // goroutine.
 func NewEngine(cfg Config, n int, sinks func(shard int) []Sink) *Engine {
 	n = max(n, 1)
-	e := &Engine{free: make(chan *Batch, queueDepth*n+16)}
+	e := &Engine{free: make(chan *Batch, queueDepth*n+16), clock: newClock(cfg.withDefaults().BarLateness)}
 	for i := range n {
 		c := cfg
 		if sinks != nil {
@@ -93,7 +94,7 @@ func (e *Engine) Submit(ctx context.Context, b *Batch) error {
 	for i := range b.Events {
 		ev := &b.Events[i]
 		home := int(ev.Instrument) % len(e.shards)
-		speaks := e.mute.speaks(ev)
+		speaks, moves := e.mute.speaks(ev), e.clock.moves(ev.Received)
 		for j, part := range parts {
 			switch {
 			case ev.Instrument == 0 || j == home:
@@ -104,6 +105,9 @@ func (e *Engine) Submit(ctx context.Context, b *Batch) error {
 				part.Events = append(part.Events, market.Event{
 					Kind: market.KindHeartbeat, Feed: ev.Feed, Time: ev.Time, Received: ev.Received,
 				})
+			case moves:
+				// The watermark moves on for all shards at the same event.
+				part.Events = append(part.Events, market.Event{Kind: market.KindHeartbeat, Received: ev.Received})
 			}
 		}
 	}

@@ -3,7 +3,6 @@ package orderbook
 import (
 	"cmp"
 	"slices"
-	"time"
 
 	"github.com/quotewire/quotewire/market"
 	"github.com/quotewire/quotewire/market/calendar"
@@ -43,10 +42,7 @@ type instrument struct {
 	calendar *calendar.Calendar
 	hours    calendar.Session // that the last event was in
 
-	location     *time.Location // where its trading day begins and ends
-	sessionStart int64          // ns since the Unix epoch
-	sessionEnd   int64          // ns since the Unix epoch; 0 before the first print
-	hasLast      bool           // a print of this day has set the last price
+	tape *tape // what its prints have come to; nil before the first
 }
 
 // venue is one venue's place in an instrument: the books that one or several

@@ -76,18 +76,25 @@ func (s *Shard) takePrint(b *book, e *market.Event) {
 		b.stats.Refused++
 		return
 	}
+	u := &in.upd
+	u.TradeSeq++
+	told := Trade{
+		Venue: e.Venue, Side: e.Side, Flags: e.Flags &^ (market.FlagLast | market.FlagCorrectable),
+		NumConditions: e.NumConditions, Conditions: e.Conditions,
+		Price: price, Size: size, Time: e.Time, Received: e.Received, ID: e.ID,
+	}
+	if e.NumConditions > 0 && e.Updates().Canceled {
+		told.Kind, told.Of = TradeCancel, e.ID
+		u.Trades = append(u.Trades, told)
+		s.cancelByCondition(b, e, price, size)
+		return
+	}
+	u.Trades = append(u.Trades, told)
 	if !e.Has(market.FlagPrior) {
 		b.stats.Trades++
 		b.stats.Volume = addSize(b.stats.Volume, size)
 	}
-	u := &in.upd
-	u.TradeSeq++
-	u.Trades = append(u.Trades, Trade{
-		Venue: e.Venue, Side: e.Side, Flags: e.Flags &^ market.FlagLast,
-		NumConditions: e.NumConditions, Conditions: e.Conditions,
-		Price: price, Size: size, Time: e.Time, Received: e.Received, ID: e.ID,
-	})
-	changed, ok := in.print(e, price, size)
+	changed, ok := s.print(b, e, price, size)
 	if changed {
 		u.Changed |= ChangedTicker
 	}

@@ -43,7 +43,7 @@ func (in *instrument) rebase(to market.Scale) bool {
 			return false
 		}
 	}
-	if !u.fits(from, to) {
+	if !u.fits(from, to) || in.tape != nil && !in.tape.fits(from, to) {
 		return false
 	}
 	for _, v := range in.venues {
@@ -52,6 +52,9 @@ func (in *instrument) rebase(to market.Scale) bool {
 		}
 		v.bid.rescale(from, to)
 		v.ask.rescale(from, to)
+	}
+	if in.tape != nil {
+		in.tape.rescale(from, to)
 	}
 	u.rescale(from, to)
 	in.measure()
@@ -77,6 +80,11 @@ func (u *Update) fits(from, to market.Scale) bool {
 			return false
 		}
 	}
+	for i := range u.Bars {
+		if !u.Bars[i].Fits(from, to) {
+			return false
+		}
+	}
 	return u.Quote.fits(from, to) && u.Ticker.fits(from, to) && u.Status.fits(from, to)
 }
 
@@ -91,6 +99,9 @@ func (u *Update) rescale(from, to market.Scale) {
 	for i := range u.Trades {
 		rescalePrice(&u.Trades[i].Price, from, to)
 		rescaleSize(&u.Trades[i].Size, from, to)
+	}
+	for i := range u.Bars {
+		u.Bars[i].Rescale(from, to)
 	}
 	u.Quote.rescale(from, to)
 	u.Ticker.rescale(from, to)

@@ -42,9 +42,17 @@ type Config struct {
 	// Rules returns what an instrument's consolidated quote goes by; nil asks for
 	// nothing. It is called once an instrument.
 	Rules func(market.Instrument) QuoteRules
-	// Location returns where an instrument's trading day ends at midnight;
-	// default UTC for crypto and forex, else New York.
-	Location func(market.Class) *time.Location
+	// Calendar returns the calendar of an asset class's trading days; default
+	// [calendar.For].
+	Calendar func(market.Class) *calendar.Calendar
+	// BarLateness is how long after its end, by the clock of receive times, a bar
+	// waits for prints that are late before it is final; default 2 s. Longer, and
+	// fewer bars are revised; shorter, and they are final sooner.
+	BarLateness time.Duration
+	// PrintsKept is how many prints a shard keeps in case they are corrected, of
+	// all instruments together, 40 bytes each; default 2^21. The oldest are
+	// forgotten first: of what is corrected later only the sums are put right.
+	PrintsKept int
 }
 
 func (c Config) withDefaults() Config {
@@ -60,17 +68,15 @@ func (c Config) withDefaults() Config {
 	if c.Rules == nil {
 		c.Rules = func(market.Instrument) QuoteRules { return QuoteRules{} }
 	}
-	if c.Location == nil {
-		newYork, err := time.LoadLocation("America/New_York")
-		if err != nil {
-			newYork = time.UTC
-		}
-		c.Location = func(class market.Class) *time.Location {
-			if class == market.ClassCrypto || class == market.ClassForex || class == market.ClassUnknown {
-				return time.UTC
-			}
-			return newYork
-		}
+	if c.Calendar == nil {
+		c.Calendar = calendar.For
+	}
+	if c.BarLateness == 0 {
+		c.BarLateness = 2 * time.Second
+	}
+	c.BarLateness = max(c.BarLateness, 0)
+	if c.PrintsKept <= 0 {
+		c.PrintsKept = 1 << 21
 	}
 	return c
 }
@@ -84,11 +90,24 @@ type Shard struct {
 	buf         []byte        // checksum text
 	askAt       int64         // receive time from which on an unanswered resync may be due
 	clock       int64         // largest receive time seen
+
+	watermark int64           // bars that end by then are final, see watermark.go
+	tickAt    int64           // receive time at which it moves on
+	marked    []WatermarkSink // of the sinks
+	prints    printPool
 }
 
 // NewShard returns a shard without instruments.
 func NewShard(cfg Config) *Shard {
-	return &Shard{cfg: cfg.withDefaults(), askAt: math.MaxInt64}
+	s := &Shard{cfg: cfg.withDefaults(), askAt: math.MaxInt64}
+	for _, k := range s.cfg.Sinks {
+		if m, ok := k.(WatermarkSink); ok {
+			s.marked = append(s.marked, m)
+		}
+	}
+	s.prints.limit = max(s.cfg.PrintsKept/chunkPrints, 1)
+	_, s.tickAt = watermarkAt(0, s.cfg.BarLateness)
+	return s
 }
 
 // Apply applies events in order and hands the updates that result to the sinks.
@@ -109,6 +128,9 @@ func (s *Shard) Apply(events []market.Event) {
 
 func (s *Shard) apply(e *market.Event) {
 	s.clock = max(s.clock, e.Received)
+	if e.Received >= s.tickAt {
+		s.advance(e.Received)
+	}
 	f := s.feed(e.Feed)
 	if f.stale {
 		s.unstale(f, e)
@@ -142,8 +164,10 @@ func (s *Shard) apply(e *market.Event) {
 		s.trade(s.book(f, in, e), e)
 	case market.KindValue:
 		s.value(s.book(f, in, e), e)
+	case market.KindBar:
+		s.aggregate(s.book(f, in, e), e)
 	case market.KindCorrection, market.KindCancel:
-		s.book(f, in, e).stats.Corrections++
+		s.correction(s.book(f, in, e), e)
 	case market.KindStatus:
 		if e.Flags&market.FlagNBBO != 0 {
 			s.halt(f, in, e)
@@ -211,16 +235,19 @@ func (s *Shard) emit(in *instrument, e *market.Event) {
 	if len(u.Trades) > 0 {
 		u.Changed |= ChangedTrades
 	}
+	if len(u.Bars) > 0 {
+		u.Changed |= ChangedBars
+	}
 	if u.Changed&^ChangedScale == 0 {
 		return // a finer scale alone is told with what comes next
 	}
 	u.Seq++
-	u.Time, u.Received = e.Time, e.Received
+	u.Time, u.Received, u.Watermark = e.Time, e.Received, s.watermark
 	for _, k := range s.cfg.Sinks {
 		k.Update(u)
 	}
 	u.Changed = 0
-	u.Levels, u.Venues, u.Tops, u.Trades = u.Levels[:0], u.Venues[:0], u.Tops[:0], u.Trades[:0]
+	u.Levels, u.Venues, u.Tops, u.Trades, u.Bars = u.Levels[:0], u.Venues[:0], u.Tops[:0], u.Trades[:0], u.Bars[:0]
 	if cap(u.Levels) > keepLevels {
 		u.Levels = nil
 	}
@@ -240,7 +267,7 @@ func (s *Shard) instrument(id market.InstrumentID) *instrument {
 		s.instruments = append(s.instruments, nil)
 	}
 	known := s.cfg.Directory.InstrumentByID(id)
-	in := &instrument{location: s.cfg.Location(known.Class), calendar: calendar.For(known.Class), settleAt: math.MaxInt64}
+	in := &instrument{calendar: s.cfg.Calendar(known.Class), settleAt: math.MaxInt64}
 	in.isStock = known.Class == market.ClassStock
 	in.rules = s.cfg.Rules(known)
 	in.measure()

@@ -14,6 +14,20 @@ func (u Uint128) AddProduct(p market.Price, s market.Size) (Uint128, bool) {
 	return Uint128{hi, lo}, carry == 0
 }
 
+// Add returns u + v, false on overflow.
+func (u Uint128) Add(v Uint128) (Uint128, bool) {
+	lo, carry := bits.Add64(u.Lo, v.Lo, 0)
+	hi, carry := bits.Add64(u.Hi, v.Hi, carry)
+	return Uint128{hi, lo}, carry == 0
+}
+
+// Sub returns u - v, false if that is negative.
+func (u Uint128) Sub(v Uint128) (Uint128, bool) {
+	lo, borrow := bits.Sub64(u.Lo, v.Lo, 0)
+	hi, borrow := bits.Sub64(u.Hi, v.Hi, borrow)
+	return Uint128{hi, lo}, borrow == 0
+}
+
 // MulPow10 returns u × 10^d, false on overflow.
 func (u Uint128) MulPow10(d market.Decimals) (Uint128, bool) {
 	f := uint64(market.Pow10(d))
@@ -45,15 +59,19 @@ const VWAPDecimals = 2
 // VWAP returns the volume-weighted average price and its decimals, rounded half
 // up at two decimals more than a price's; false if there is no volume.
 func (t *Ticker) VWAP(scale market.Scale) (market.Price, market.Decimals, bool) {
+	return vwap(t.Notional, t.Volume, scale)
+}
+
+func vwap(notional Uint128, volume market.Size, scale market.Scale) (market.Price, market.Decimals, bool) {
 	for extra := market.Decimals(VWAPDecimals); extra >= 0; extra-- {
 		if scale.Price+extra > market.MaxDecimals {
 			continue
 		}
-		n, ok := t.Notional.MulPow10(extra)
+		n, ok := notional.MulPow10(extra)
 		if !ok {
 			continue
 		}
-		if v, ok := n.Div(uint64(t.Volume)); ok {
+		if v, ok := n.Div(uint64(volume)); ok {
 			return market.Price(v), scale.Price + extra, true
 		}
 	}

@@ -148,8 +148,30 @@ type VenueQuote struct {
 	BidFirmness, AskFirmness market.Firmness
 }
 
-// Trade is one print at the scale of its Update.
+// TradeKind says what an entry of the tape is.
+type TradeKind uint8
+
+// The kinds of entries.
+const (
+	TradePrint      TradeKind = iota // a print
+	TradeCorrection                  // another price, size or conditions of the print Of
+	TradeCancel                      // the print Of was taken back; Price and Size are what it was
+)
+
+var tradeKindNames = [...]string{"", "correction", "cancel"}
+
+// String returns the kind's lower-case name, "" for a print.
+func (k TradeKind) String() string {
+	if int(k) < len(tradeKindNames) {
+		return tradeKindNames[k]
+	}
+	return "unknown"
+}
+
+// Trade is one entry of the tape, at the scale of its Update: a print, or what
+// became of one.
 type Trade struct {
+	Kind          TradeKind
 	Venue         market.VenueID
 	Side          market.Side // that took liquidity
 	Flags         market.Flags
@@ -159,26 +181,32 @@ type Trade struct {
 	Size          market.Size
 	Time          int64 // ns since the Unix epoch
 	Received      int64
-	ID            market.TradeID
+	ID            market.TradeID // of a correction: of the print as it is now
+	Of            market.TradeID // correction, cancel: the print that it changes; none where the venue gives none
 }
 
 // Uint128 is an unsigned 128-bit integer.
 type Uint128 struct{ Hi, Lo uint64 }
 
-// Ticker is the day so far. A price field is valid only where Has says so: an
+// Ticker is the trading day so far: the official prices, of the regular session
+// where the market has one, and beside them those of extended hours. A price field is valid only where Has says so: an
 // instrument may have a last price and no volume.
 type Ticker struct {
 	Last      market.Price
 	LastSize  market.Size
 	LastVenue market.VenueID
-	Open      market.Price // first eligible print of the session that we saw
+	Open      market.Price // first eligible print of the day that we saw
 	High, Low market.Price
-	PrevClose market.Price // last price of the session before
-	Volume    market.Size
-	Notional  Uint128 // sum of price × size mantissas; VWAP = Notional / Volume
+	PrevClose market.Price // last price of the day before
+	ExtLast   market.Price // last price of extended hours, which move none of the others
+	Volume    market.Size  // extended hours' too
+	Notional  Uint128      // sum of price × size mantissas; VWAP = Notional / Volume
 	Trades    uint64
 	HasLast, HasOpen,
-	HasPrevClose bool
+	HasRange, // High and Low
+	HasPrevClose, HasExt bool
+	ExtTime  int64 // event time of the print that is ExtLast
+	Day      int64 // when the trading day began, ns since the Unix epoch; 0 before the first print
 	Time     int64 // event time of the last print that changed it
 	Received int64
 }
@@ -197,6 +225,7 @@ const (
 	ChangedScale                        // Scale is finer than before
 	ChangedSnapshot                     // a complete image: the View discards what it had
 	ChangedStatus                       // Status differs
+	ChangedBars                         // Bars has entries
 )
 
 // Update is all that one venue message changed for one instrument. Its slices
@@ -206,7 +235,7 @@ type Update struct {
 	Instrument market.InstrumentID
 	Epoch      uint64 // identity of this run of Seq; a new one after a restart of the books
 	Seq        uint64 // contiguous within instrument and epoch, from 1
-	TradeSeq   uint64 // number of prints of this instrument in this epoch, including Trades
+	TradeSeq   uint64 // number of entries of this instrument's tape in this epoch, including Trades
 	Changed    Changed
 	Scale      market.Scale // of every number here
 	Time       int64        // event time, ns since the Unix epoch; 0 unknown
@@ -215,6 +244,8 @@ type Update struct {
 	Venues     []VenueStatus
 	Tops       []VenueQuote
 	Trades     []Trade
+	Bars       []Bar  // each as it is now, by interval in the order of Seq; of an image the latest of each interval
+	Watermark  int64  // bars that end by then are final, ns since the Unix epoch
 	Quote      Quote  // the consolidated quote, always whole
 	Ticker     Ticker // always whole
 	Status     Status // always whole
@@ -222,13 +253,14 @@ type Update struct {
 
 // CopyTo copies u into dst, reusing the memory of dst's slices.
 func (u *Update) CopyTo(dst *Update) {
-	levels, venues, tops, trades := dst.Levels, dst.Venues, dst.Tops, dst.Trades
+	levels, venues, tops, trades, bars := dst.Levels, dst.Venues, dst.Tops, dst.Trades, dst.Bars
 	bids, asks, out := dst.Quote.BidVenues, dst.Quote.AskVenues, dst.Quote.Out
 	*dst = *u
 	dst.Levels = append(levels[:0], u.Levels...)
 	dst.Venues = append(venues[:0], u.Venues...)
 	dst.Tops = append(tops[:0], u.Tops...)
 	dst.Trades = append(trades[:0], u.Trades...)
+	dst.Bars = append(bars[:0], u.Bars...)
 	dst.Quote.BidVenues = append(bids[:0], u.Quote.BidVenues...)
 	dst.Quote.AskVenues = append(asks[:0], u.Quote.AskVenues...)
 	dst.Quote.Out = append(out[:0], u.Quote.Out...)

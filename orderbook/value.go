@@ -15,7 +15,7 @@ func (s *Shard) value(b *book, e *market.Event) {
 		b.stats.Refused++
 		return
 	}
-	if changed, _ := in.print(e, price, 0); changed {
+	if changed, _ := s.print(b, e, price, 0); changed {
 		in.upd.Changed |= ChangedTicker
 	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // TestValues: the level of an index makes a ticker without volume; a fair value
-// makes none; a correction is counted and changes nothing.
+// makes none; a correction of a print that was never heard is told and changes none of them.
 func TestValues(t *testing.T) {
 	r := newRig(t, Config{})
 	id, _ := r.dir.Instrument("I:SPX", market.ClassIndex)
@@ -22,8 +22,8 @@ func TestValues(t *testing.T) {
 		event(market.KindValue, market.ValueIndex, 398900, at+1),
 		event(market.KindValue, market.ValueIndex, 398800, at+2),
 		event(market.KindValue, market.ValueFair, 999999, at+3),
-		event(market.KindCorrection, 0, 999999, at+4),
-		event(market.KindCancel, 0, 999999, at+5),
+		event(market.KindCorrection, 0, 999990, at+4),
+		event(market.KindCancel, 0, 999990, at+5),
 	})
 	if r.err != nil {
 		t.Fatal(r.err)
@@ -32,11 +32,11 @@ func TestValues(t *testing.T) {
 	if !tk.HasLast || tk.Last != 39880 || tk.High != 39890 || tk.Low != 39880 || tk.Open != 39885 || tk.Volume != 0 || tk.Trades != 0 {
 		t.Errorf("ticker %+v", tk)
 	}
-	if n := r.views[id].Seq; n != 3 {
-		t.Errorf("%d updates, want 3", n)
+	if n := r.views[id].Seq; n != 5 {
+		t.Errorf("%d updates, want 5", n)
 	}
 	rep := r.shard.Report(1)
-	if len(rep) != 1 || rep[0].Corrections != 2 || rep[0].Trades != 0 {
+	if len(rep) != 1 || rep[0].Corrections != 2 || rep[0].CorrectionsUnknown != 2 || rep[0].Trades != 0 {
 		t.Errorf("report %+v", rep)
 	}
 	r.apply([]market.Event{event(market.KindValue, market.ValueLast, 398850, at+8)})

@@ -38,6 +38,12 @@ type View struct {
 
 	LastTrade Trade // valid if TradeSeq > 0
 
+	// Bars holds the latest bar of each interval, valid if its BarSeq is not 0:
+	// how many changes of bars of the interval there were in this epoch.
+	Bars      [NumIntervals]Bar
+	BarSeq    [NumIntervals]uint64
+	Watermark int64 // as of the last update; bars that end by then are final
+
 	heads []depthHead // memory of AppendDepth
 }
 
@@ -92,7 +98,7 @@ func (v *View) Apply(u *Update) error {
 		v.rescale(u.Scale)
 	}
 	v.Instrument, v.Epoch, v.Seq, v.TradeSeq = u.Instrument, u.Epoch, u.Seq, u.TradeSeq
-	v.Scale, v.Time, v.Received = u.Scale, u.Time, u.Received
+	v.Scale, v.Time, v.Received, v.Watermark = u.Scale, u.Time, u.Received, u.Watermark
 	for i := range u.Venues {
 		v.venue(u.Venues[i].Venue).VenueStatus = u.Venues[i]
 	}
@@ -122,6 +128,13 @@ func (v *View) Apply(u *Update) error {
 	if n := len(u.Trades); n > 0 {
 		v.LastTrade = u.Trades[n-1]
 	}
+	for i := range u.Bars {
+		b := &u.Bars[i]
+		if b.Start >= v.Bars[b.Interval].Start {
+			v.Bars[b.Interval] = *b
+		}
+		v.BarSeq[b.Interval] = b.Seq
+	}
 	return nil
 }
 
@@ -134,6 +147,9 @@ func (v *View) rescale(to market.Scale) {
 	}
 	rescalePrice(&v.LastTrade.Price, v.Scale, to)
 	rescaleSize(&v.LastTrade.Size, v.Scale, to)
+	for i := range v.Bars {
+		v.Bars[i].Rescale(v.Scale, to)
+	}
 }
 
 // applyLevels applies level changes. What follows a clear is a complete image,
@@ -180,6 +196,7 @@ func (v *View) Snapshot(dst *Update) {
 		Changed: ChangedSnapshot | ChangedLevels | ChangedVenues | ChangedTops | ChangedQuote | ChangedTicker | ChangedScale | ChangedStatus,
 		Scale:   v.Scale, Time: v.Time, Received: v.Received,
 		Levels: dst.Levels[:0], Venues: dst.Venues[:0], Tops: dst.Tops[:0], Trades: dst.Trades[:0],
+		Bars: dst.Bars[:0], Watermark: v.Watermark,
 		Quote: v.Quote, Ticker: v.Ticker, Status: v.Status,
 	}
 	dst.Quote.Out = append(out, v.Quote.Out...)
@@ -201,6 +218,14 @@ func (v *View) Snapshot(dst *Update) {
 	if v.TradeSeq > 0 {
 		dst.Trades = append(dst.Trades, v.LastTrade)
 		dst.Changed |= ChangedTrades
+	}
+	for i := range v.Bars {
+		if v.BarSeq[i] > 0 {
+			b := v.Bars[i]
+			b.Seq = v.BarSeq[i]
+			dst.Bars = append(dst.Bars, b)
+			dst.Changed |= ChangedBars
+		}
 	}
 }
 

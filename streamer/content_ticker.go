@@ -40,17 +40,24 @@ func (c *tickerContent) note(v *orderbook.View, u *orderbook.Update) {
 			c.last.add(v.Ticker.Last)
 		}
 	}
+	corrected := false
 	for i := range trades {
 		// Only prints that may set the last price draw the wick.
 		t := &trades[i]
+		if t.Kind != orderbook.TradePrint {
+			corrected = true
+			continue
+		}
 		e := market.Event{Flags: t.Flags, NumConditions: t.NumConditions, Conditions: t.Conditions}
 		if el := e.Updates(); el.Last || el.LastIfFirst && v.Ticker.HasLast && v.Ticker.Last == t.Price {
 			c.last.add(t.Price)
 		}
 	}
 	is, was := &v.Ticker, &c.seen
-	if is.Trades < was.Trades || is.Volume < was.Volume || is.PrevClose != was.PrevClose || is.HasPrevClose != was.HasPrevClose {
+	if is.Day != was.Day {
 		was = &orderbook.Ticker{} // another day: its totals began at nothing
+	} else if corrected {
+		was = is // what totals lose, or gain, by it was not traded in this time
 	}
 	c.sum.Trades += is.Trades - was.Trades
 	if d := is.Volume - was.Volume; c.sum.Volume+d >= c.sum.Volume {
@@ -71,7 +78,7 @@ func (c *tickerContent) rescale(to market.Scale) bool {
 	c.last.rescale(from, to, &bad)
 	ok := true
 	for _, t := range [3]*orderbook.Ticker{&c.sent, &c.seen, &c.sum} {
-		for _, p := range [5]*market.Price{&t.Last, &t.Open, &t.High, &t.Low, &t.PrevClose} {
+		for _, p := range [6]*market.Price{&t.Last, &t.Open, &t.High, &t.Low, &t.PrevClose, &t.ExtLast} {
 			rescale(p, from.Price, to.Price, &bad)
 		}
 		rescale(&t.LastSize, from.Size, to.Size, &bad)
@@ -172,12 +179,22 @@ func (c *tickerContent) fields(dst []byte, is, was *orderbook.Ticker, all bool) 
 		dst = f.Null(f.Null(dst, wire.KeyLastSize), wire.KeyLastVenue)
 	}
 	price(wire.KeyOpen, is.Open, is.HasOpen, was.Open, was.HasOpen)
-	price(wire.KeyHigh, is.High, is.HasOpen, was.High, was.HasOpen)
-	price(wire.KeyLow, is.Low, is.HasOpen, was.Low, was.HasOpen)
+	price(wire.KeyHigh, is.High, is.HasRange, was.High, was.HasRange)
+	price(wire.KeyLow, is.Low, is.HasRange, was.Low, was.HasRange)
 	price(wire.KeyPrevClose, is.PrevClose, is.HasPrevClose, was.PrevClose, was.HasPrevClose)
 	d, has := change(is)
 	e, had := change(was)
 	price(wire.KeyChange, d, has, e, had)
+	price(wire.KeyExtLast, is.ExtLast, is.HasExt, was.ExtLast, was.HasExt)
+	d, has = is.ExtLast-is.Last, is.HasExt && is.HasLast
+	e, had = was.ExtLast-was.Last, was.HasExt && was.HasLast
+	price(wire.KeyExtChange, d, has, e, had)
+	switch {
+	case is.HasExt && (all || !was.HasExt || is.ExtTime != was.ExtTime):
+		dst = f.Time(dst, wire.KeyExtTime, is.ExtTime)
+	case !is.HasExt && was.HasExt && !all:
+		dst = f.Null(dst, wire.KeyExtTime)
+	}
 	if all || is.Volume != was.Volume {
 		dst = f.Size(dst, wire.KeyVolume, is.Volume, c.scale)
 	}

@@ -70,6 +70,11 @@ func (c *tradeContent) appendEvent(dst []byte, t *orderbook.Trade) []byte {
 	if t.Time != 0 {
 		dst = f.Time(dst, wire.KeyEventTS, t.Time)
 	}
+	if t.Kind != orderbook.TradePrint {
+		dst = f.Word(dst, wire.KeyEventKind, t.Kind.String())
+		var id [48]byte
+		dst = f.Text(dst, wire.KeyEventOf, t.Of.Append(id[:0]))
+	}
 	return f.Close(dst, at, false)
 }
 

@@ -853,8 +853,13 @@ func (w *world) wantTicker(v *orderbook.View) map[string]string {
 		out["last_venue"] = quoted(w.dir.VenueName(t.LastVenue))
 	}
 	price("open", t.Open, t.HasOpen)
-	price("high", t.High, t.HasOpen)
-	price("low", t.Low, t.HasOpen)
+	price("high", t.High, t.HasRange)
+	price("low", t.Low, t.HasRange)
+	price("ext_last", t.ExtLast, t.HasExt)
+	price("ext_change", t.ExtLast-t.Last, t.HasExt && t.HasLast)
+	if t.HasExt {
+		out["ext_time"] = strconv.FormatInt(t.ExtTime/1000, 10)
+	}
 	price("prev_close", t.PrevClose, t.HasPrevClose)
 	if t.HasLast && t.HasPrevClose {
 		price("change", t.Last-t.PrevClose, true)

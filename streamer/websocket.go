@@ -7,13 +7,13 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
+	"golang.org/x/time/rate"
 
 	"github.com/quotewire/quotewire/streamer/wire"
 )
@@ -29,8 +29,6 @@ const (
 	reasonProtocol  = "protocol_error"
 	reasonUnread    = "replies_unread"
 	reasonHandshake = "handshake"
-
-	reasonUnauthorized = "unauthorized"
 )
 
 // maxBad is how many bad requests in a row end a connection. A rate limit that
@@ -60,16 +58,18 @@ func (h *Hub) upgrader() *websocket.Upgrader {
 func (h *Hub) serveStream(up *websocket.Upgrader) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var first *wire.Request
-		if q := r.URL.Query(); subscribes(q) {
-			req, bad := wire.ParseQuery(q)
+		if r.URL.RawQuery != "" {
+			req, bad := wire.ParseQuery(r.URL.Query())
 			if bad != nil {
 				replyError(w, http.StatusBadRequest, bad.Code, bad.Message)
 				return
 			}
 			first = &req
 		}
-		s := h.admit(w, r)
-		if s == nil {
+		s := newSession(h, newID(), r.RemoteAddr)
+		if !h.register(s) {
+			w.Header().Set("Retry-After", "5")
+			replyError(w, http.StatusServiceUnavailable, wire.CodeServerShutdown, "the server is full or stopping")
 			return
 		}
 		hj := &hijacker{ResponseWriter: w}
@@ -105,14 +105,6 @@ func (h *Hub) serveStream(up *websocket.Upgrader) http.HandlerFunc {
 			c.serve()
 		}()
 	}
-}
-
-// subscribes reports whether a query string asks for streams, and takes out who
-// asks.
-func subscribes(q url.Values) bool {
-	q.Del(queryKey)
-	q.Del("token")
-	return len(q) > 0
 }
 
 // hijacker hands the upgrader a connection that can be muted.
@@ -208,6 +200,7 @@ func (c *socket) read() string {
 		return nil
 	})
 	c.conn.SetCloseHandler(func(int, string) error { return nil })
+	limit := rate.NewLimiter(rate.Limit(cfg.RequestRate), cfg.RequestBurst)
 	bad := 0
 	for {
 		_, r, err := c.conn.NextReader()
@@ -223,7 +216,7 @@ func (c *socket) read() string {
 		}
 		c.alive()
 		switch {
-		case !s.limit.Allow():
+		case !limit.Allow():
 			bad++
 			s.refuse(&wire.Error{Code: wire.CodeRateLimited, Message: fmt.Sprintf("at most %d requests a second", cfg.RequestRate), RetryAfter: 1000})
 		case c.handle(text):

@@ -347,6 +347,7 @@ const (
 	Changed_CHANGED_SCALE    Changed = 64  // the scale is finer than before: convert what you hold
 	Changed_CHANGED_SNAPSHOT Changed = 128 // a complete image: discard what you hold
 	Changed_CHANGED_STATUS   Changed = 256
+	Changed_CHANGED_BARS     Changed = 512
 )
 
 // Enum value maps for Changed.
@@ -362,6 +363,7 @@ var (
 		64:  "CHANGED_SCALE",
 		128: "CHANGED_SNAPSHOT",
 		256: "CHANGED_STATUS",
+		512: "CHANGED_BARS",
 	}
 	Changed_value = map[string]int32{
 		"CHANGED_NONE":     0,
@@ -374,6 +376,7 @@ var (
 		"CHANGED_SCALE":    64,
 		"CHANGED_SNAPSHOT": 128,
 		"CHANGED_STATUS":   256,
+		"CHANGED_BARS":     512,
 	}
 )
 
@@ -688,6 +691,112 @@ func (Session) EnumDescriptor() ([]byte, []int) {
 	return file_bus_busv1_update_proto_rawDescGZIP(), []int{10}
 }
 
+// TradeKind says what an entry of the tape is.
+type TradeKind int32
+
+const (
+	TradeKind_TRADE_PRINT      TradeKind = 0
+	TradeKind_TRADE_CORRECTION TradeKind = 1 // another price, size or conditions of the print "of"
+	TradeKind_TRADE_CANCEL     TradeKind = 2 // the print "of" was taken back; price and size are what it was
+)
+
+// Enum value maps for TradeKind.
+var (
+	TradeKind_name = map[int32]string{
+		0: "TRADE_PRINT",
+		1: "TRADE_CORRECTION",
+		2: "TRADE_CANCEL",
+	}
+	TradeKind_value = map[string]int32{
+		"TRADE_PRINT":      0,
+		"TRADE_CORRECTION": 1,
+		"TRADE_CANCEL":     2,
+	}
+)
+
+func (x TradeKind) Enum() *TradeKind {
+	p := new(TradeKind)
+	*p = x
+	return p
+}
+
+func (x TradeKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TradeKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_bus_busv1_update_proto_enumTypes[11].Descriptor()
+}
+
+func (TradeKind) Type() protoreflect.EnumType {
+	return &file_bus_busv1_update_proto_enumTypes[11]
+}
+
+func (x TradeKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TradeKind.Descriptor instead.
+func (TradeKind) EnumDescriptor() ([]byte, []int) {
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{11}
+}
+
+// Interval is the length of a bar. A bar of a day is the instrument's trading day.
+type Interval int32
+
+const (
+	Interval_INTERVAL_1S Interval = 0
+	Interval_INTERVAL_1M Interval = 1
+	Interval_INTERVAL_5M Interval = 2
+	Interval_INTERVAL_1H Interval = 3
+	Interval_INTERVAL_1D Interval = 4
+)
+
+// Enum value maps for Interval.
+var (
+	Interval_name = map[int32]string{
+		0: "INTERVAL_1S",
+		1: "INTERVAL_1M",
+		2: "INTERVAL_5M",
+		3: "INTERVAL_1H",
+		4: "INTERVAL_1D",
+	}
+	Interval_value = map[string]int32{
+		"INTERVAL_1S": 0,
+		"INTERVAL_1M": 1,
+		"INTERVAL_5M": 2,
+		"INTERVAL_1H": 3,
+		"INTERVAL_1D": 4,
+	}
+)
+
+func (x Interval) Enum() *Interval {
+	p := new(Interval)
+	*p = x
+	return p
+}
+
+func (x Interval) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Interval) Descriptor() protoreflect.EnumDescriptor {
+	return file_bus_busv1_update_proto_enumTypes[12].Descriptor()
+}
+
+func (Interval) Type() protoreflect.EnumType {
+	return &file_bus_busv1_update_proto_enumTypes[12]
+}
+
+func (x Interval) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Interval.Descriptor instead.
+func (Interval) EnumDescriptor() ([]byte, []int) {
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{12}
+}
+
 type Beat_Kind int32
 
 const (
@@ -721,11 +830,11 @@ func (x Beat_Kind) String() string {
 }
 
 func (Beat_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_bus_busv1_update_proto_enumTypes[11].Descriptor()
+	return file_bus_busv1_update_proto_enumTypes[13].Descriptor()
 }
 
 func (Beat_Kind) Type() protoreflect.EnumType {
-	return &file_bus_busv1_update_proto_enumTypes[11]
+	return &file_bus_busv1_update_proto_enumTypes[13]
 }
 
 func (x Beat_Kind) Number() protoreflect.EnumNumber {
@@ -734,7 +843,7 @@ func (x Beat_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Beat_Kind.Descriptor instead.
 func (Beat_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_bus_busv1_update_proto_rawDescGZIP(), []int{13, 0}
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{15, 0}
 }
 
 // Update is all that one message of a venue changed for one instrument, or,
@@ -761,11 +870,13 @@ type Update struct {
 	Statuses      []*VenueStatus         `protobuf:"bytes,12,rep,name=statuses,proto3" json:"statuses,omitempty"`
 	Levels        []*Levels              `protobuf:"bytes,13,rep,name=levels,proto3" json:"levels,omitempty"` // in the order in which they are to be applied
 	Tops          []*VenueQuote          `protobuf:"bytes,14,rep,name=tops,proto3" json:"tops,omitempty"`
-	Trades        []*Trade               `protobuf:"bytes,15,rep,name=trades,proto3" json:"trades,omitempty"` // new prints; in a snapshot the last one, again
-	Quote         *Quote                 `protobuf:"bytes,16,opt,name=quote,proto3" json:"quote,omitempty"`   // the consolidated quote, always whole
-	Ticker        *Ticker                `protobuf:"bytes,17,opt,name=ticker,proto3" json:"ticker,omitempty"` // always whole
-	Venues        []string               `protobuf:"bytes,18,rep,name=venues,proto3" json:"venues,omitempty"` // names: ISO 10383 MICs, or a lower-case name where there is none
-	Status        *Status                `protobuf:"bytes,19,opt,name=status,proto3" json:"status,omitempty"` // always whole; absent where there is nothing to tell
+	Trades        []*Trade               `protobuf:"bytes,15,rep,name=trades,proto3" json:"trades,omitempty"`         // new prints; in a snapshot the last one, again
+	Quote         *Quote                 `protobuf:"bytes,16,opt,name=quote,proto3" json:"quote,omitempty"`           // the consolidated quote, always whole
+	Ticker        *Ticker                `protobuf:"bytes,17,opt,name=ticker,proto3" json:"ticker,omitempty"`         // always whole
+	Venues        []string               `protobuf:"bytes,18,rep,name=venues,proto3" json:"venues,omitempty"`         // names: ISO 10383 MICs, or a lower-case name where there is none
+	Status        *Status                `protobuf:"bytes,19,opt,name=status,proto3" json:"status,omitempty"`         // always whole; absent where there is nothing to tell
+	Bars          []*Bar                 `protobuf:"bytes,20,rep,name=bars,proto3" json:"bars,omitempty"`             // each as it is now; in a snapshot the latest of each interval
+	Watermark     int64                  `protobuf:"fixed64,21,opt,name=watermark,proto3" json:"watermark,omitempty"` // bars that end by then are final
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -931,6 +1042,20 @@ func (x *Update) GetStatus() *Status {
 		return x.Status
 	}
 	return nil
+}
+
+func (x *Update) GetBars() []*Bar {
+	if x != nil {
+		return x.Bars
+	}
+	return nil
+}
+
+func (x *Update) GetWatermark() int64 {
+	if x != nil {
+		return x.Watermark
+	}
+	return 0
 }
 
 // VenueStatus is a change of a venue's state for the instrument.
@@ -1687,7 +1812,7 @@ func (x *Imbalance) GetTime() int64 {
 	return 0
 }
 
-// Trade is one print.
+// Trade is one entry of the tape: a print, or what became of one.
 type Trade struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Venue         uint32                 `protobuf:"varint,1,opt,name=venue,proto3" json:"venue,omitempty"`
@@ -1699,6 +1824,8 @@ type Trade struct {
 	Time          int64                  `protobuf:"fixed64,7,opt,name=time,proto3" json:"time,omitempty"`
 	Received      int64                  `protobuf:"fixed64,8,opt,name=received,proto3" json:"received,omitempty"`
 	Id            []byte                 `protobuf:"bytes,9,opt,name=id,proto3" json:"id,omitempty"` // the venue's identifier, at most 40 bytes
+	Kind          TradeKind              `protobuf:"varint,10,opt,name=kind,proto3,enum=quotewire.bus.v1.TradeKind" json:"kind,omitempty"`
+	Of            []byte                 `protobuf:"bytes,11,opt,name=of,proto3" json:"of,omitempty"` // correction, cancel: id of the print that it changes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1796,6 +1923,20 @@ func (x *Trade) GetId() []byte {
 	return nil
 }
 
+func (x *Trade) GetKind() TradeKind {
+	if x != nil {
+		return x.Kind
+	}
+	return TradeKind_TRADE_PRINT
+}
+
+func (x *Trade) GetOf() []byte {
+	if x != nil {
+		return x.Of
+	}
+	return nil
+}
+
 // Ticker is the day so far.
 type Ticker struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1815,6 +1956,11 @@ type Ticker struct {
 	Trades        uint64                 `protobuf:"varint,14,opt,name=trades,proto3" json:"trades,omitempty"`
 	Time          int64                  `protobuf:"fixed64,15,opt,name=time,proto3" json:"time,omitempty"`
 	Received      int64                  `protobuf:"fixed64,16,opt,name=received,proto3" json:"received,omitempty"`
+	HasRange      bool                   `protobuf:"varint,17,opt,name=has_range,json=hasRange,proto3" json:"has_range,omitempty"` // high and low
+	HasExt        bool                   `protobuf:"varint,18,opt,name=has_ext,json=hasExt,proto3" json:"has_ext,omitempty"`
+	ExtLast       int64                  `protobuf:"zigzag64,19,opt,name=ext_last,json=extLast,proto3" json:"ext_last,omitempty"` // last price of extended hours
+	ExtTime       int64                  `protobuf:"fixed64,20,opt,name=ext_time,json=extTime,proto3" json:"ext_time,omitempty"`
+	Day           int64                  `protobuf:"fixed64,21,opt,name=day,proto3" json:"day,omitempty"` // when the trading day began
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1961,6 +2107,270 @@ func (x *Ticker) GetReceived() int64 {
 	return 0
 }
 
+func (x *Ticker) GetHasRange() bool {
+	if x != nil {
+		return x.HasRange
+	}
+	return false
+}
+
+func (x *Ticker) GetHasExt() bool {
+	if x != nil {
+		return x.HasExt
+	}
+	return false
+}
+
+func (x *Ticker) GetExtLast() int64 {
+	if x != nil {
+		return x.ExtLast
+	}
+	return 0
+}
+
+func (x *Ticker) GetExtTime() int64 {
+	if x != nil {
+		return x.ExtTime
+	}
+	return 0
+}
+
+func (x *Ticker) GetDay() int64 {
+	if x != nil {
+		return x.Day
+	}
+	return 0
+}
+
+// Bar is the prints of one interval. It is provisional until the watermark has
+// passed its end, final then, and revised once it changed after that. Where an
+// interval has no bar when the watermark has passed its end, it was empty.
+type Bar struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Interval      Interval               `protobuf:"varint,1,opt,name=interval,proto3,enum=quotewire.bus.v1.Interval" json:"interval,omitempty"`
+	HasOpen       bool                   `protobuf:"varint,2,opt,name=has_open,json=hasOpen,proto3" json:"has_open,omitempty"`    // open and close
+	HasRange      bool                   `protobuf:"varint,3,opt,name=has_range,json=hasRange,proto3" json:"has_range,omitempty"` // high and low
+	Rev           uint32                 `protobuf:"varint,4,opt,name=rev,proto3" json:"rev,omitempty"`                           // how often it changed after it was final
+	Seq           uint64                 `protobuf:"varint,5,opt,name=seq,proto3" json:"seq,omitempty"`                           // changes of this symbol's bars of the interval in this epoch, this one included
+	Start         int64                  `protobuf:"fixed64,6,opt,name=start,proto3" json:"start,omitempty"`
+	End           int64                  `protobuf:"fixed64,7,opt,name=end,proto3" json:"end,omitempty"`                     // exclusive
+	DayEnd        int64                  `protobuf:"fixed64,8,opt,name=day_end,json=dayEnd,proto3" json:"day_end,omitempty"` // end of the last session of its trading day
+	Open          int64                  `protobuf:"zigzag64,9,opt,name=open,proto3" json:"open,omitempty"`
+	High          int64                  `protobuf:"zigzag64,10,opt,name=high,proto3" json:"high,omitempty"`
+	Low           int64                  `protobuf:"zigzag64,11,opt,name=low,proto3" json:"low,omitempty"`
+	Close         int64                  `protobuf:"zigzag64,12,opt,name=close,proto3" json:"close,omitempty"`
+	Volume        int64                  `protobuf:"zigzag64,13,opt,name=volume,proto3" json:"volume,omitempty"`
+	NotionalHigh  uint64                 `protobuf:"varint,14,opt,name=notional_high,json=notionalHigh,proto3" json:"notional_high,omitempty"` // as in Ticker
+	NotionalLow   uint64                 `protobuf:"varint,15,opt,name=notional_low,json=notionalLow,proto3" json:"notional_low,omitempty"`
+	Trades        uint64                 `protobuf:"varint,16,opt,name=trades,proto3" json:"trades,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Bar) Reset() {
+	*x = Bar{}
+	mi := &file_bus_busv1_update_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Bar) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Bar) ProtoMessage() {}
+
+func (x *Bar) ProtoReflect() protoreflect.Message {
+	mi := &file_bus_busv1_update_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Bar.ProtoReflect.Descriptor instead.
+func (*Bar) Descriptor() ([]byte, []int) {
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Bar) GetInterval() Interval {
+	if x != nil {
+		return x.Interval
+	}
+	return Interval_INTERVAL_1S
+}
+
+func (x *Bar) GetHasOpen() bool {
+	if x != nil {
+		return x.HasOpen
+	}
+	return false
+}
+
+func (x *Bar) GetHasRange() bool {
+	if x != nil {
+		return x.HasRange
+	}
+	return false
+}
+
+func (x *Bar) GetRev() uint32 {
+	if x != nil {
+		return x.Rev
+	}
+	return 0
+}
+
+func (x *Bar) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *Bar) GetStart() int64 {
+	if x != nil {
+		return x.Start
+	}
+	return 0
+}
+
+func (x *Bar) GetEnd() int64 {
+	if x != nil {
+		return x.End
+	}
+	return 0
+}
+
+func (x *Bar) GetDayEnd() int64 {
+	if x != nil {
+		return x.DayEnd
+	}
+	return 0
+}
+
+func (x *Bar) GetOpen() int64 {
+	if x != nil {
+		return x.Open
+	}
+	return 0
+}
+
+func (x *Bar) GetHigh() int64 {
+	if x != nil {
+		return x.High
+	}
+	return 0
+}
+
+func (x *Bar) GetLow() int64 {
+	if x != nil {
+		return x.Low
+	}
+	return 0
+}
+
+func (x *Bar) GetClose() int64 {
+	if x != nil {
+		return x.Close
+	}
+	return 0
+}
+
+func (x *Bar) GetVolume() int64 {
+	if x != nil {
+		return x.Volume
+	}
+	return 0
+}
+
+func (x *Bar) GetNotionalHigh() uint64 {
+	if x != nil {
+		return x.NotionalHigh
+	}
+	return 0
+}
+
+func (x *Bar) GetNotionalLow() uint64 {
+	if x != nil {
+		return x.NotionalLow
+	}
+	return 0
+}
+
+func (x *Bar) GetTrades() uint64 {
+	if x != nil {
+		return x.Trades
+	}
+	return 0
+}
+
+// Watermark tells how far a node's bars are final. What the node published before
+// it was made under the watermark before.
+type Watermark struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Epoch         uint64                 `protobuf:"fixed64,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Until         int64                  `protobuf:"fixed64,3,opt,name=until,proto3" json:"until,omitempty"` // bars that end by then are final
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Watermark) Reset() {
+	*x = Watermark{}
+	mi := &file_bus_busv1_update_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Watermark) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Watermark) ProtoMessage() {}
+
+func (x *Watermark) ProtoReflect() protoreflect.Message {
+	mi := &file_bus_busv1_update_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Watermark.ProtoReflect.Descriptor instead.
+func (*Watermark) Descriptor() ([]byte, []int) {
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Watermark) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *Watermark) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Watermark) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
 // Instrument announces an instrument, and where its updates stand.
 type Instrument struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1974,7 +2384,7 @@ type Instrument struct {
 
 func (x *Instrument) Reset() {
 	*x = Instrument{}
-	mi := &file_bus_busv1_update_proto_msgTypes[11]
+	mi := &file_bus_busv1_update_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1986,7 +2396,7 @@ func (x *Instrument) String() string {
 func (*Instrument) ProtoMessage() {}
 
 func (x *Instrument) ProtoReflect() protoreflect.Message {
-	mi := &file_bus_busv1_update_proto_msgTypes[11]
+	mi := &file_bus_busv1_update_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1999,7 +2409,7 @@ func (x *Instrument) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instrument.ProtoReflect.Descriptor instead.
 func (*Instrument) Descriptor() ([]byte, []int) {
-	return file_bus_busv1_update_proto_rawDescGZIP(), []int{11}
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Instrument) GetSymbol() string {
@@ -2044,7 +2454,7 @@ type Instruments struct {
 
 func (x *Instruments) Reset() {
 	*x = Instruments{}
-	mi := &file_bus_busv1_update_proto_msgTypes[12]
+	mi := &file_bus_busv1_update_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2056,7 +2466,7 @@ func (x *Instruments) String() string {
 func (*Instruments) ProtoMessage() {}
 
 func (x *Instruments) ProtoReflect() protoreflect.Message {
-	mi := &file_bus_busv1_update_proto_msgTypes[12]
+	mi := &file_bus_busv1_update_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2069,7 +2479,7 @@ func (x *Instruments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instruments.ProtoReflect.Descriptor instead.
 func (*Instruments) Descriptor() ([]byte, []int) {
-	return file_bus_busv1_update_proto_rawDescGZIP(), []int{12}
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Instruments) GetNode() string {
@@ -2117,7 +2527,7 @@ type Beat struct {
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_bus_busv1_update_proto_msgTypes[13]
+	mi := &file_bus_busv1_update_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2129,7 +2539,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_bus_busv1_update_proto_msgTypes[13]
+	mi := &file_bus_busv1_update_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2142,7 +2552,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_bus_busv1_update_proto_rawDescGZIP(), []int{13}
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Beat) GetKind() Beat_Kind {
@@ -2205,7 +2615,7 @@ var File_bus_busv1_update_proto protoreflect.FileDescriptor
 
 const file_bus_busv1_update_proto_rawDesc = "" +
 	"\n" +
-	"\x16bus/busv1/update.proto\x12\x10quotewire.bus.v1\"\xb9\x05\n" +
+	"\x16bus/busv1/update.proto\x12\x10quotewire.bus.v1\"\x82\x06\n" +
 	"\x06Update\x12\x16\n" +
 	"\x06symbol\x18\x01 \x01(\tR\x06symbol\x12-\n" +
 	"\x05class\x18\x02 \x01(\x0e2\x17.quotewire.bus.v1.ClassR\x05class\x12\x12\n" +
@@ -2226,7 +2636,9 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\x05quote\x18\x10 \x01(\v2\x17.quotewire.bus.v1.QuoteR\x05quote\x120\n" +
 	"\x06ticker\x18\x11 \x01(\v2\x18.quotewire.bus.v1.TickerR\x06ticker\x12\x16\n" +
 	"\x06venues\x18\x12 \x03(\tR\x06venues\x120\n" +
-	"\x06status\x18\x13 \x01(\v2\x18.quotewire.bus.v1.StatusR\x06status\"\x97\x01\n" +
+	"\x06status\x18\x13 \x01(\v2\x18.quotewire.bus.v1.StatusR\x06status\x12)\n" +
+	"\x04bars\x18\x14 \x03(\v2\x15.quotewire.bus.v1.BarR\x04bars\x12\x1c\n" +
+	"\twatermark\x18\x15 \x01(\x10R\twatermark\"\x97\x01\n" +
 	"\vVenueStatus\x12\x14\n" +
 	"\x05venue\x18\x01 \x01(\rR\x05venue\x12-\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x17.quotewire.bus.v1.StateR\x05state\x12-\n" +
@@ -2298,7 +2710,7 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\x05price\x18\x05 \x01(\x12R\x05price\x12\x12\n" +
 	"\x04size\x18\x06 \x01(\x12R\x04size\x12\x16\n" +
 	"\x06paired\x18\a \x01(\x12R\x06paired\x12\x12\n" +
-	"\x04time\x18\b \x01(\x10R\x04time\"\xe9\x01\n" +
+	"\x04time\x18\b \x01(\x10R\x04time\"\xaa\x02\n" +
 	"\x05Trade\x12\x14\n" +
 	"\x05venue\x18\x01 \x01(\rR\x05venue\x12*\n" +
 	"\x04side\x18\x02 \x01(\x0e2\x16.quotewire.bus.v1.SideR\x04side\x12\x14\n" +
@@ -2310,7 +2722,10 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\x04size\x18\x06 \x01(\x12R\x04size\x12\x12\n" +
 	"\x04time\x18\a \x01(\x10R\x04time\x12\x1a\n" +
 	"\breceived\x18\b \x01(\x10R\breceived\x12\x0e\n" +
-	"\x02id\x18\t \x01(\fR\x02id\"\xb5\x03\n" +
+	"\x02id\x18\t \x01(\fR\x02id\x12/\n" +
+	"\x04kind\x18\n" +
+	" \x01(\x0e2\x1b.quotewire.bus.v1.TradeKindR\x04kind\x12\x0e\n" +
+	"\x02of\x18\v \x01(\fR\x02of\"\xb3\x04\n" +
 	"\x06Ticker\x12\x19\n" +
 	"\bhas_last\x18\x01 \x01(\bR\ahasLast\x12\x19\n" +
 	"\bhas_open\x18\x02 \x01(\bR\ahasOpen\x12$\n" +
@@ -2330,7 +2745,34 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\fnotional_low\x18\r \x01(\x04R\vnotionalLow\x12\x16\n" +
 	"\x06trades\x18\x0e \x01(\x04R\x06trades\x12\x12\n" +
 	"\x04time\x18\x0f \x01(\x10R\x04time\x12\x1a\n" +
-	"\breceived\x18\x10 \x01(\x10R\breceived\"{\n" +
+	"\breceived\x18\x10 \x01(\x10R\breceived\x12\x1b\n" +
+	"\thas_range\x18\x11 \x01(\bR\bhasRange\x12\x17\n" +
+	"\ahas_ext\x18\x12 \x01(\bR\x06hasExt\x12\x19\n" +
+	"\bext_last\x18\x13 \x01(\x12R\aextLast\x12\x19\n" +
+	"\bext_time\x18\x14 \x01(\x10R\aextTime\x12\x10\n" +
+	"\x03day\x18\x15 \x01(\x10R\x03day\"\xa2\x03\n" +
+	"\x03Bar\x126\n" +
+	"\binterval\x18\x01 \x01(\x0e2\x1a.quotewire.bus.v1.IntervalR\binterval\x12\x19\n" +
+	"\bhas_open\x18\x02 \x01(\bR\ahasOpen\x12\x1b\n" +
+	"\thas_range\x18\x03 \x01(\bR\bhasRange\x12\x10\n" +
+	"\x03rev\x18\x04 \x01(\rR\x03rev\x12\x10\n" +
+	"\x03seq\x18\x05 \x01(\x04R\x03seq\x12\x14\n" +
+	"\x05start\x18\x06 \x01(\x10R\x05start\x12\x10\n" +
+	"\x03end\x18\a \x01(\x10R\x03end\x12\x17\n" +
+	"\aday_end\x18\b \x01(\x10R\x06dayEnd\x12\x12\n" +
+	"\x04open\x18\t \x01(\x12R\x04open\x12\x12\n" +
+	"\x04high\x18\n" +
+	" \x01(\x12R\x04high\x12\x10\n" +
+	"\x03low\x18\v \x01(\x12R\x03low\x12\x14\n" +
+	"\x05close\x18\f \x01(\x12R\x05close\x12\x16\n" +
+	"\x06volume\x18\r \x01(\x12R\x06volume\x12#\n" +
+	"\rnotional_high\x18\x0e \x01(\x04R\fnotionalHigh\x12!\n" +
+	"\fnotional_low\x18\x0f \x01(\x04R\vnotionalLow\x12\x16\n" +
+	"\x06trades\x18\x10 \x01(\x04R\x06trades\"K\n" +
+	"\tWatermark\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x06R\x05epoch\x12\x14\n" +
+	"\x05until\x18\x03 \x01(\x10R\x05until\"{\n" +
 	"\n" +
 	"Instrument\x12\x16\n" +
 	"\x06symbol\x18\x01 \x01(\tR\x06symbol\x12-\n" +
@@ -2401,7 +2843,7 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\x19QUOTE_SOURCE_CONSOLIDATED\x10\x01\x12\x15\n" +
 	"\x11QUOTE_SOURCE_NBBO\x10\x02\x12\x16\n" +
 	"\x12QUOTE_SOURCE_VENUE\x10\x03\x12\x14\n" +
-	"\x10QUOTE_SOURCE_NET\x10\x04*\xcf\x01\n" +
+	"\x10QUOTE_SOURCE_NET\x10\x04*\xe2\x01\n" +
 	"\aChanged\x12\x10\n" +
 	"\fCHANGED_NONE\x10\x00\x12\x12\n" +
 	"\x0eCHANGED_LEVELS\x10\x01\x12\x12\n" +
@@ -2412,7 +2854,8 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\x0eCHANGED_TRADES\x10 \x12\x11\n" +
 	"\rCHANGED_SCALE\x10@\x12\x15\n" +
 	"\x10CHANGED_SNAPSHOT\x10\x80\x01\x12\x13\n" +
-	"\x0eCHANGED_STATUS\x10\x80\x02*B\n" +
+	"\x0eCHANGED_STATUS\x10\x80\x02\x12\x11\n" +
+	"\fCHANGED_BARS\x10\x80\x04*B\n" +
 	"\bFirmness\x12\x11\n" +
 	"\rFIRMNESS_FIRM\x10\x00\x12\x11\n" +
 	"\rFIRMNESS_SLOW\x10\x01\x12\x10\n" +
@@ -2445,7 +2888,17 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\vSESSION_PRE\x10\x01\x12\x13\n" +
 	"\x0fSESSION_REGULAR\x10\x02\x12\x10\n" +
 	"\fSESSION_POST\x10\x03\x12\x16\n" +
-	"\x12SESSION_CONTINUOUS\x10\x04B*Z(github.com/quotewire/quotewire/bus/busv1b\x06proto3"
+	"\x12SESSION_CONTINUOUS\x10\x04*D\n" +
+	"\tTradeKind\x12\x0f\n" +
+	"\vTRADE_PRINT\x10\x00\x12\x14\n" +
+	"\x10TRADE_CORRECTION\x10\x01\x12\x10\n" +
+	"\fTRADE_CANCEL\x10\x02*_\n" +
+	"\bInterval\x12\x0f\n" +
+	"\vINTERVAL_1S\x10\x00\x12\x0f\n" +
+	"\vINTERVAL_1M\x10\x01\x12\x0f\n" +
+	"\vINTERVAL_5M\x10\x02\x12\x0f\n" +
+	"\vINTERVAL_1H\x10\x03\x12\x0f\n" +
+	"\vINTERVAL_1D\x10\x04B*Z(github.com/quotewire/quotewire/bus/busv1b\x06proto3"
 
 var (
 	file_bus_busv1_update_proto_rawDescOnce sync.Once
@@ -2459,8 +2912,8 @@ func file_bus_busv1_update_proto_rawDescGZIP() []byte {
 	return file_bus_busv1_update_proto_rawDescData
 }
 
-var file_bus_busv1_update_proto_enumTypes = make([]protoimpl.EnumInfo, 12)
-var file_bus_busv1_update_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_bus_busv1_update_proto_enumTypes = make([]protoimpl.EnumInfo, 14)
+var file_bus_busv1_update_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_bus_busv1_update_proto_goTypes = []any{
 	(Class)(0),            // 0: quotewire.bus.v1.Class
 	(Side)(0),             // 1: quotewire.bus.v1.Side
@@ -2473,56 +2926,63 @@ var file_bus_busv1_update_proto_goTypes = []any{
 	(Trading)(0),          // 8: quotewire.bus.v1.Trading
 	(Limit)(0),            // 9: quotewire.bus.v1.Limit
 	(Session)(0),          // 10: quotewire.bus.v1.Session
-	(Beat_Kind)(0),        // 11: quotewire.bus.v1.Beat.Kind
-	(*Update)(nil),        // 12: quotewire.bus.v1.Update
-	(*VenueStatus)(nil),   // 13: quotewire.bus.v1.VenueStatus
-	(*Levels)(nil),        // 14: quotewire.bus.v1.Levels
-	(*VenueQuote)(nil),    // 15: quotewire.bus.v1.VenueQuote
-	(*ExcludedVenue)(nil), // 16: quotewire.bus.v1.ExcludedVenue
-	(*VenueSize)(nil),     // 17: quotewire.bus.v1.VenueSize
-	(*Quote)(nil),         // 18: quotewire.bus.v1.Quote
-	(*Status)(nil),        // 19: quotewire.bus.v1.Status
-	(*Imbalance)(nil),     // 20: quotewire.bus.v1.Imbalance
-	(*Trade)(nil),         // 21: quotewire.bus.v1.Trade
-	(*Ticker)(nil),        // 22: quotewire.bus.v1.Ticker
-	(*Instrument)(nil),    // 23: quotewire.bus.v1.Instrument
-	(*Instruments)(nil),   // 24: quotewire.bus.v1.Instruments
-	(*Beat)(nil),          // 25: quotewire.bus.v1.Beat
+	(TradeKind)(0),        // 11: quotewire.bus.v1.TradeKind
+	(Interval)(0),         // 12: quotewire.bus.v1.Interval
+	(Beat_Kind)(0),        // 13: quotewire.bus.v1.Beat.Kind
+	(*Update)(nil),        // 14: quotewire.bus.v1.Update
+	(*VenueStatus)(nil),   // 15: quotewire.bus.v1.VenueStatus
+	(*Levels)(nil),        // 16: quotewire.bus.v1.Levels
+	(*VenueQuote)(nil),    // 17: quotewire.bus.v1.VenueQuote
+	(*ExcludedVenue)(nil), // 18: quotewire.bus.v1.ExcludedVenue
+	(*VenueSize)(nil),     // 19: quotewire.bus.v1.VenueSize
+	(*Quote)(nil),         // 20: quotewire.bus.v1.Quote
+	(*Status)(nil),        // 21: quotewire.bus.v1.Status
+	(*Imbalance)(nil),     // 22: quotewire.bus.v1.Imbalance
+	(*Trade)(nil),         // 23: quotewire.bus.v1.Trade
+	(*Ticker)(nil),        // 24: quotewire.bus.v1.Ticker
+	(*Bar)(nil),           // 25: quotewire.bus.v1.Bar
+	(*Watermark)(nil),     // 26: quotewire.bus.v1.Watermark
+	(*Instrument)(nil),    // 27: quotewire.bus.v1.Instrument
+	(*Instruments)(nil),   // 28: quotewire.bus.v1.Instruments
+	(*Beat)(nil),          // 29: quotewire.bus.v1.Beat
 }
 var file_bus_busv1_update_proto_depIdxs = []int32{
 	0,  // 0: quotewire.bus.v1.Update.class:type_name -> quotewire.bus.v1.Class
-	13, // 1: quotewire.bus.v1.Update.statuses:type_name -> quotewire.bus.v1.VenueStatus
-	14, // 2: quotewire.bus.v1.Update.levels:type_name -> quotewire.bus.v1.Levels
-	15, // 3: quotewire.bus.v1.Update.tops:type_name -> quotewire.bus.v1.VenueQuote
-	21, // 4: quotewire.bus.v1.Update.trades:type_name -> quotewire.bus.v1.Trade
-	18, // 5: quotewire.bus.v1.Update.quote:type_name -> quotewire.bus.v1.Quote
-	22, // 6: quotewire.bus.v1.Update.ticker:type_name -> quotewire.bus.v1.Ticker
-	19, // 7: quotewire.bus.v1.Update.status:type_name -> quotewire.bus.v1.Status
-	2,  // 8: quotewire.bus.v1.VenueStatus.state:type_name -> quotewire.bus.v1.State
-	3,  // 9: quotewire.bus.v1.VenueStatus.cause:type_name -> quotewire.bus.v1.Cause
-	1,  // 10: quotewire.bus.v1.Levels.side:type_name -> quotewire.bus.v1.Side
-	6,  // 11: quotewire.bus.v1.VenueQuote.bid_firmness:type_name -> quotewire.bus.v1.Firmness
-	6,  // 12: quotewire.bus.v1.VenueQuote.ask_firmness:type_name -> quotewire.bus.v1.Firmness
-	1,  // 13: quotewire.bus.v1.ExcludedVenue.side:type_name -> quotewire.bus.v1.Side
-	7,  // 14: quotewire.bus.v1.ExcludedVenue.why:type_name -> quotewire.bus.v1.Exclusion
-	4,  // 15: quotewire.bus.v1.Quote.source:type_name -> quotewire.bus.v1.QuoteSource
-	17, // 16: quotewire.bus.v1.Quote.bid_venues:type_name -> quotewire.bus.v1.VenueSize
-	17, // 17: quotewire.bus.v1.Quote.ask_venues:type_name -> quotewire.bus.v1.VenueSize
-	16, // 18: quotewire.bus.v1.Quote.out:type_name -> quotewire.bus.v1.ExcludedVenue
-	8,  // 19: quotewire.bus.v1.Status.trading:type_name -> quotewire.bus.v1.Trading
-	9,  // 20: quotewire.bus.v1.Status.limit:type_name -> quotewire.bus.v1.Limit
-	10, // 21: quotewire.bus.v1.Status.session:type_name -> quotewire.bus.v1.Session
-	20, // 22: quotewire.bus.v1.Status.imbalance:type_name -> quotewire.bus.v1.Imbalance
-	1,  // 23: quotewire.bus.v1.Imbalance.side:type_name -> quotewire.bus.v1.Side
-	1,  // 24: quotewire.bus.v1.Trade.side:type_name -> quotewire.bus.v1.Side
-	0,  // 25: quotewire.bus.v1.Instrument.class:type_name -> quotewire.bus.v1.Class
-	23, // 26: quotewire.bus.v1.Instruments.instruments:type_name -> quotewire.bus.v1.Instrument
-	11, // 27: quotewire.bus.v1.Beat.kind:type_name -> quotewire.bus.v1.Beat.Kind
-	28, // [28:28] is the sub-list for method output_type
-	28, // [28:28] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	15, // 1: quotewire.bus.v1.Update.statuses:type_name -> quotewire.bus.v1.VenueStatus
+	16, // 2: quotewire.bus.v1.Update.levels:type_name -> quotewire.bus.v1.Levels
+	17, // 3: quotewire.bus.v1.Update.tops:type_name -> quotewire.bus.v1.VenueQuote
+	23, // 4: quotewire.bus.v1.Update.trades:type_name -> quotewire.bus.v1.Trade
+	20, // 5: quotewire.bus.v1.Update.quote:type_name -> quotewire.bus.v1.Quote
+	24, // 6: quotewire.bus.v1.Update.ticker:type_name -> quotewire.bus.v1.Ticker
+	21, // 7: quotewire.bus.v1.Update.status:type_name -> quotewire.bus.v1.Status
+	25, // 8: quotewire.bus.v1.Update.bars:type_name -> quotewire.bus.v1.Bar
+	2,  // 9: quotewire.bus.v1.VenueStatus.state:type_name -> quotewire.bus.v1.State
+	3,  // 10: quotewire.bus.v1.VenueStatus.cause:type_name -> quotewire.bus.v1.Cause
+	1,  // 11: quotewire.bus.v1.Levels.side:type_name -> quotewire.bus.v1.Side
+	6,  // 12: quotewire.bus.v1.VenueQuote.bid_firmness:type_name -> quotewire.bus.v1.Firmness
+	6,  // 13: quotewire.bus.v1.VenueQuote.ask_firmness:type_name -> quotewire.bus.v1.Firmness
+	1,  // 14: quotewire.bus.v1.ExcludedVenue.side:type_name -> quotewire.bus.v1.Side
+	7,  // 15: quotewire.bus.v1.ExcludedVenue.why:type_name -> quotewire.bus.v1.Exclusion
+	4,  // 16: quotewire.bus.v1.Quote.source:type_name -> quotewire.bus.v1.QuoteSource
+	19, // 17: quotewire.bus.v1.Quote.bid_venues:type_name -> quotewire.bus.v1.VenueSize
+	19, // 18: quotewire.bus.v1.Quote.ask_venues:type_name -> quotewire.bus.v1.VenueSize
+	18, // 19: quotewire.bus.v1.Quote.out:type_name -> quotewire.bus.v1.ExcludedVenue
+	8,  // 20: quotewire.bus.v1.Status.trading:type_name -> quotewire.bus.v1.Trading
+	9,  // 21: quotewire.bus.v1.Status.limit:type_name -> quotewire.bus.v1.Limit
+	10, // 22: quotewire.bus.v1.Status.session:type_name -> quotewire.bus.v1.Session
+	22, // 23: quotewire.bus.v1.Status.imbalance:type_name -> quotewire.bus.v1.Imbalance
+	1,  // 24: quotewire.bus.v1.Imbalance.side:type_name -> quotewire.bus.v1.Side
+	1,  // 25: quotewire.bus.v1.Trade.side:type_name -> quotewire.bus.v1.Side
+	11, // 26: quotewire.bus.v1.Trade.kind:type_name -> quotewire.bus.v1.TradeKind
+	12, // 27: quotewire.bus.v1.Bar.interval:type_name -> quotewire.bus.v1.Interval
+	0,  // 28: quotewire.bus.v1.Instrument.class:type_name -> quotewire.bus.v1.Class
+	27, // 29: quotewire.bus.v1.Instruments.instruments:type_name -> quotewire.bus.v1.Instrument
+	13, // 30: quotewire.bus.v1.Beat.kind:type_name -> quotewire.bus.v1.Beat.Kind
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_bus_busv1_update_proto_init() }
@@ -2535,8 +2995,8 @@ func file_bus_busv1_update_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_bus_busv1_update_proto_rawDesc), len(file_bus_busv1_update_proto_rawDesc)),
-			NumEnums:      12,
-			NumMessages:   14,
+			NumEnums:      14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -10,9 +10,8 @@ type source struct {
 	symbol string
 	nets   []*net // that are made of it
 
-	tops    []venueTop // as of the last Step
-	at      moment     // of the message that they are from
-	version uint64     // grows with tops
+	tops []venueTop // as of the last Step
+	at   moment     // of the message that they are from
 
 	// What came since: under the inbox's mutex.
 	next    []venueTop

@@ -76,4 +76,7 @@ var (
 	KeyVolume    = Key{"volume", 9}
 	KeyTrades    = Key{"trades", 10}
 	KeyVWAP      = Key{"vwap", 11}
+	KeyExtLast   = Key{"ext_last", 12}
+	KeyExtChange = Key{"ext_change", 13}
+	KeyExtTime   = Key{"ext_time", 14}
 )

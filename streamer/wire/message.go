@@ -250,6 +250,9 @@ type TickerFields struct {
 	Volume    Opt[string] `json:"volume,omitzero"`
 	Trades    Opt[uint64] `json:"trades,omitzero"`
 	VWAP      Opt[string] `json:"vwap,omitzero"`
+	ExtLast   Opt[string] `json:"ext_last,omitzero"`   // of extended hours
+	ExtChange Opt[string] `json:"ext_change,omitzero"` // against Last
+	ExtTime   Opt[int64]  `json:"ext_time,omitzero"`   // µs since the Unix epoch
 }
 
 // Merged is what happened within the time that a merged message stands for: the

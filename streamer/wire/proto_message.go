@@ -413,6 +413,9 @@ func (n numbers) ticker(f *TickerFields, k *wirev1.Ticker) error {
 	optional(&f.Change, k.Change, n.price)
 	optional(&f.Volume, k.Volume, n.size)
 	optional(&f.Trades, k.Trades, same)
+	optional(&f.ExtLast, k.ExtLast, n.price)
+	optional(&f.ExtChange, k.ExtChange, n.price)
+	optional(&f.ExtTime, k.ExtTime, func(ns int64) int64 { return ns / 1000 })
 	if k.Vwap != nil {
 		text, err := ownNumber(k.Vwap)
 		if err != nil {
@@ -440,6 +443,12 @@ func (n numbers) ticker(f *TickerFields, k *wirev1.Ticker) error {
 			return null(&f.Change)
 		case 11:
 			return null(&f.VWAP)
+		case 12:
+			return null(&f.ExtLast)
+		case 13:
+			return null(&f.ExtChange)
+		case 14:
+			return null(&f.ExtTime)
 		}
 		return nil
 	})

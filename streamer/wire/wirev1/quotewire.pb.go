@@ -2682,6 +2682,9 @@ type Ticker struct {
 	Volume        *int64                 `protobuf:"zigzag64,9,opt,name=volume,proto3,oneof" json:"volume,omitempty"`
 	Trades        *uint64                `protobuf:"varint,10,opt,name=trades,proto3,oneof" json:"trades,omitempty"`
 	Vwap          *Number                `protobuf:"bytes,11,opt,name=vwap,proto3" json:"vwap,omitempty"`
+	ExtLast       *int64                 `protobuf:"zigzag64,12,opt,name=ext_last,json=extLast,proto3,oneof" json:"ext_last,omitempty"`       // of extended hours
+	ExtChange     *int64                 `protobuf:"zigzag64,13,opt,name=ext_change,json=extChange,proto3,oneof" json:"ext_change,omitempty"` // against last
+	ExtTime       *int64                 `protobuf:"fixed64,14,opt,name=ext_time,json=extTime,proto3,oneof" json:"ext_time,omitempty"`
 	Cleared       []uint32               `protobuf:"varint,15,rep,name=cleared,proto3" json:"cleared,omitempty"`
 	Merged        *Merged                `protobuf:"bytes,16,opt,name=merged,proto3" json:"merged,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2793,6 +2796,27 @@ func (x *Ticker) GetVwap() *Number {
 		return x.Vwap
 	}
 	return nil
+}
+
+func (x *Ticker) GetExtLast() int64 {
+	if x != nil && x.ExtLast != nil {
+		return *x.ExtLast
+	}
+	return 0
+}
+
+func (x *Ticker) GetExtChange() int64 {
+	if x != nil && x.ExtChange != nil {
+		return *x.ExtChange
+	}
+	return 0
+}
+
+func (x *Ticker) GetExtTime() int64 {
+	if x != nil && x.ExtTime != nil {
+		return *x.ExtTime
+	}
+	return 0
 }
 
 func (x *Ticker) GetCleared() []uint32 {
@@ -3079,7 +3103,7 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	"\x02ts\x18\b \x01(\x10R\x02ts\x12\x12\n" +
 	"\x04kind\x18\t \x01(\tR\x04kind\x12\x0e\n" +
 	"\x02of\x18\n" +
-	" \x01(\tR\x02of\"\x91\x04\n" +
+	" \x01(\tR\x02of\"\x9e\x05\n" +
 	"\x06Ticker\x12\x17\n" +
 	"\x04last\x18\x01 \x01(\x12H\x00R\x04last\x88\x01\x01\x12 \n" +
 	"\tlast_size\x18\x02 \x01(\x12H\x01R\blastSize\x88\x01\x01\x12\"\n" +
@@ -3094,7 +3118,12 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	"\x06volume\x18\t \x01(\x12H\bR\x06volume\x88\x01\x01\x12\x1b\n" +
 	"\x06trades\x18\n" +
 	" \x01(\x04H\tR\x06trades\x88\x01\x01\x12(\n" +
-	"\x04vwap\x18\v \x01(\v2\x14.quotewire.v1.NumberR\x04vwap\x12\x1c\n" +
+	"\x04vwap\x18\v \x01(\v2\x14.quotewire.v1.NumberR\x04vwap\x12\x1e\n" +
+	"\bext_last\x18\f \x01(\x12H\n" +
+	"R\aextLast\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"ext_change\x18\r \x01(\x12H\vR\textChange\x88\x01\x01\x12\x1e\n" +
+	"\bext_time\x18\x0e \x01(\x10H\fR\aextTime\x88\x01\x01\x12\x1c\n" +
 	"\acleared\x18\x0f \x03(\rB\x02\x10\x00R\acleared\x12,\n" +
 	"\x06merged\x18\x10 \x01(\v2\x14.quotewire.v1.MergedR\x06mergedB\a\n" +
 	"\x05_lastB\f\n" +
@@ -3107,7 +3136,10 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	"\v_prev_closeB\t\n" +
 	"\a_changeB\t\n" +
 	"\a_volumeB\t\n" +
-	"\a_tradesB5Z3github.com/quotewire/quotewire/streamer/wire/wirev1b\x06proto3"
+	"\a_tradesB\v\n" +
+	"\t_ext_lastB\r\n" +
+	"\v_ext_changeB\v\n" +
+	"\t_ext_timeB5Z3github.com/quotewire/quotewire/streamer/wire/wirev1b\x06proto3"
 
 var (
 	file_streamer_wire_wirev1_quotewire_proto_rawDescOnce sync.Once
