@@ -54,7 +54,7 @@ func genUpdate(t *rapid.T) *orderbook.Update {
 	}
 	for range genN(t, 4) {
 		u.Venues = append(u.Venues, orderbook.VenueStatus{Venue: genVenue(t), State: orderbook.State(genN(t, 5)),
-			Cause: orderbook.Cause(genN(t, 9)), Since: genTime(t)})
+			Cause: orderbook.Cause(genN(t, 11)), Since: genTime(t)})
 	}
 	for range genN(t, 12) {
 		c := orderbook.LevelChange{Venue: genVenue(t), Side: market.Side(genN(t, 2))}
@@ -83,7 +83,7 @@ func genUpdate(t *rapid.T) *orderbook.Update {
 		u.Trades = append(u.Trades, tr)
 	}
 	q := &u.Quote
-	*q = orderbook.Quote{Source: orderbook.QuoteSource(genN(t, 3)), Bid: genPrice(t), Ask: genPrice(t), BidSize: genSize(t),
+	*q = orderbook.Quote{Source: orderbook.QuoteSource(genN(t, 4)), Bid: genPrice(t), Ask: genPrice(t), BidSize: genSize(t),
 		AskSize: genSize(t), BidTotal: genSize(t), AskTotal: genSize(t), Time: genTime(t), Received: genTime(t)}
 	for range genN(t, 3) {
 		q.BidVenues = append(q.BidVenues, orderbook.VenueSize{Venue: genVenue(t), Size: genSize(t)})
