@@ -48,7 +48,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.MinBackoff < 0 || o.MaxBackoff < 0 || o.HandshakeTimeout < 0 || o.MissedHeartbeats < 0 || o.ReadLimit < 0 {
 		return o, errors.New("options: durations, counts and limits must not be negative")
 	}
-	if int(o.Format) >= wire.NumFormats {
+	if o.Format != wire.FormatJSON && o.Format != wire.FormatProto {
 		return o, fmt.Errorf("options: no format %d", o.Format)
 	}
 	if len(o.Token) > wire.MaxToken {

@@ -16,6 +16,7 @@ import (
 // Handler returns the HTTP surface:
 //
 //	GET /v1/stream                      the protocol over a WebSocket
+//	GET /v1/sse                         one subscription as Server-Sent Events
 //	GET /v1/snapshot/{channel}/{symbol} a snapshot as plain JSON; ?venue= and ?depth=
 //	GET /v1/symbols                     what can be subscribed
 //	GET /v1/status                      health of feeds and venues
@@ -24,6 +25,7 @@ import (
 func (h *Hub) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/stream", h.serveStream(h.upgrader()))
+	mux.HandleFunc("GET /v1/sse", h.serveEvents)
 	mux.HandleFunc("GET /v1/snapshot/{channel}/{symbol...}", h.serveSnapshot)
 	mux.HandleFunc("GET /v1/symbols", h.serveSymbols)
 	mux.HandleFunc("GET /v1/status", h.serveStatus)

@@ -301,8 +301,21 @@ func (c *modelClient) room(int) error {
 
 // add implements output.
 func (c *modelClient) add(run []byte, n int) {
-	if c.s.format == wire.FormatJSON {
+	switch c.s.format {
+	case wire.FormatJSON:
 		each(run, n, c.take)
+		return
+	case wire.FormatEvents:
+		for event := range bytes.SplitSeq(bytes.TrimSuffix(run, []byte("\n\n")), []byte("\n\n")) {
+			text, ok := bytes.CutPrefix(event, []byte("data: "))
+			if n--; !ok {
+				c.w.t.Fatalf("not an event: %q", event)
+			}
+			c.take(text)
+		}
+		if n != 0 {
+			c.w.t.Fatalf("%d events too few", n)
+		}
 		return
 	}
 	for len(run) > 0 {
@@ -343,7 +356,7 @@ func (c *modelClient) take(msg []byte) {
 	if !json.Valid(msg) || bytes.IndexByte(msg, '\n') >= 0 {
 		c.fatal(msg, "not one line of JSON")
 	}
-	if c.s.format == wire.FormatJSON {
+	if c.s.format != wire.FormatProto {
 		conforms(c.w.t, msg)
 	}
 	m, err := wire.Parse(msg)

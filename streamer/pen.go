@@ -125,8 +125,8 @@ func (p *pen) add(run []byte, n int) {
 func (p *pen) addMessage(msg []byte) {
 	p.stats.messages++
 	p.put(msg)
-	if p.socket.session.format == wire.FormatJSON {
-		p.put(newline)
+	if sep := separators[p.socket.session.format]; len(sep) > 0 {
+		p.put(sep)
 	}
 }
 
@@ -155,6 +155,11 @@ func (p *pen) flush() error {
 		return nil
 	}
 	format := p.socket.session.format
+	if format == wire.FormatEvents {
+		err := p.write(p.parts)
+		p.clear()
+		return err
+	}
 	last, sep := &p.parts[len(p.parts)-1], len(format.Separator())
 	*last = (*last)[:len(*last)-sep] // none after the last message
 	start := header(p.buf, opcode(format), p.size-sep)
@@ -171,8 +176,15 @@ func (p *pen) flush() error {
 	return err
 }
 
-// control writes a control frame; its payload is at most 125 bytes.
+// control writes a control frame; its payload is at most 125 bytes. Events have
+// none, but for a comment that keeps proxies from taking the client for gone.
 func (p *pen) control(opcode byte, payload []byte) error {
+	if p.socket.session.format == wire.FormatEvents {
+		if opcode == websocket.PingMessage {
+			p.put(keepAlive)
+		}
+		return p.flush()
+	}
 	if err := p.flush(); err != nil {
 		return err
 	}
@@ -269,3 +281,9 @@ func (p *pen) takeRest() net.Buffers {
 }
 
 var newline = []byte{'\n'}
+
+// keepAlive is a comment of an event stream.
+var keepAlive = []byte(": keep-alive\n\n")
+
+// separators are what stands between messages, by format.
+var separators = [wire.NumFormats][]byte{wire.FormatJSON: newline, wire.FormatEvents: []byte("\n\n")}

@@ -28,7 +28,8 @@ type server struct {
 	dir    *market.Directory
 	shards []*orderbook.Shard
 	sinks  []orderbook.Sink
-	http   string // http://host:port
+	http   string       // http://host:port
+	client *http.Client // nil: a plain one
 	dialer websocket.Dialer
 	stop   func() // ends Run and waits for it
 }

@@ -112,6 +112,8 @@ type session struct {
 	follows []follow
 	ended   bool
 
+	marks *bookmarks // of a client of events, else nil; of who has the turn
+
 	done      chan struct{} // closed when the session ends
 	endOnce   sync.Once
 	endReason string // this and endedAt are set before done is closed
@@ -452,9 +454,17 @@ func (s *session) restart(u *sub, t *topic, snap *frame, out output) error {
 		s.hub.metrics.skipped.Add(float64(snap.index - u.next))
 	}
 	u.next, u.seq, u.era = snap.index, snap.seq, snap.era
+	s.moved(t, snap)
 	u.known, u.placed, u.catchUp = true, true, true
 	u.need, u.wished = false, false
 	return nil
+}
+
+// moved notes that the client has been sent all up to a frame.
+func (s *session) moved(t *topic, f *frame) {
+	if s.marks != nil {
+		s.marks.set(t.symbol, f.epoch, f.seq)
+	}
 }
 
 // maxScale is how long a message that tells a scale may be.
@@ -489,6 +499,7 @@ func (s *session) follow(u *sub, t *topic, to uint64, out output) error {
 				s.tellScale(u, f, out)
 				out.add(run, int(last.index-f.index)+1)
 				u.next, u.seq, u.era = last.index+1, last.seq, last.era
+				s.moved(t, last)
 				continue
 			}
 		}

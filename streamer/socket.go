@@ -60,6 +60,9 @@ func (c *socket) fill(p *pen, w *waiting) (err error) {
 	if w.state, err = c.session.collectAll(w.state, p); err != nil {
 		return err
 	}
+	if m := c.session.marks; m != nil && m.moved {
+		p.put(m.appendID(nil))
+	}
 	if !w.beating {
 		return p.flush()
 	}

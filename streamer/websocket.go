@@ -29,6 +29,7 @@ const (
 	reasonProtocol  = "protocol_error"
 	reasonUnread    = "replies_unread"
 	reasonHandshake = "handshake"
+	reasonRefused   = "refused"
 )
 
 // maxBad is how many bad requests in a row end a connection. A rate limit that
@@ -102,7 +103,7 @@ func (h *Hub) serveStream(up *websocket.Upgrader) http.HandlerFunc {
 		s.mu.Unlock()
 		go func() {
 			defer h.unregister(s)
-			c.serve()
+			c.serve(c.read)
 		}()
 	}
 }
@@ -147,12 +148,12 @@ func (c *mutedConn) SetWriteDeadline(t time.Time) error {
 	return c.Conn.SetWriteDeadline(t)
 }
 
-// socket is a session's WebSocket connection: a goroutine of its own reads
+// socket is a session's connection, a WebSocket or a stream of events: a goroutine of its own reads
 // requests; who has the session's turn writes frames, straight to the network
 // connection.
 type socket struct {
 	session *session
-	conn    *websocket.Conn // for reading only
+	conn    *websocket.Conn // for reading only; nil of events
 	net     net.Conn
 	raw     syscall.RawConn // to write without waiting; nil where that cannot be done
 	written chan struct{}   // closed after the last words
@@ -166,9 +167,9 @@ type socket struct {
 }
 
 // serve reads requests until the session ends, and waits for its last words.
-func (c *socket) serve() {
+func (c *socket) serve(read func() string) {
 	s := c.session
-	reason := c.read()
+	reason := read()
 	s.end(reason)
 	<-c.written
 	s.mu.Lock()
@@ -270,5 +271,9 @@ func whyRead(err error) string {
 func (c *socket) hurry() {
 	end := c.session.endedAt
 	_ = c.net.SetWriteDeadline(end.Add(closeGrace))
+	if c.conn == nil {
+		_ = c.net.SetReadDeadline(end) // a client of events has no last words
+		return
+	}
 	_ = c.net.SetReadDeadline(end.Add(2 * closeGrace))
 }

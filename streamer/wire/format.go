@@ -19,25 +19,44 @@ type Format uint8
 
 // The formats.
 const (
-	FormatJSON  Format = iota // text frames; messages are separated by "\n"
-	FormatProto               // binary frames, see package wirev1
+	FormatJSON   Format = iota // text frames; messages are separated by "\n"
+	FormatProto                // binary frames, see package wirev1
+	FormatEvents               // Server-Sent Events: each message is one, of JSON
 )
 
 // NumFormats is the number of formats, for tables by format.
-const NumFormats = 2
+const NumFormats = 3
 
-// String returns the WebSocket subprotocol of the format.
+// String returns the WebSocket subprotocol of the format; events have none and
+// give their media type.
 func (f Format) String() string {
-	if f == FormatProto {
+	switch f {
+	case FormatProto:
 		return SubprotocolProto
+	case FormatEvents:
+		return "text/event-stream"
 	}
 	return SubprotocolJSON
 }
 
+// eventStart is what a message begins with where it is an event.
+const eventStart = "data: "
+
+// start returns what a message begins with.
+func (f Format) start() string {
+	if f == FormatEvents {
+		return eventStart
+	}
+	return ""
+}
+
 // Separator is what stands between two messages of one frame.
 func (f Format) Separator() string {
-	if f == FormatProto {
+	switch f {
+	case FormatProto:
 		return ""
+	case FormatEvents:
+		return "\n\n"
 	}
 	return "\n"
 }
@@ -65,7 +84,7 @@ type Mark int
 
 // BeginSnapshot begins a snapshot.
 func (f Format) BeginSnapshot(dst []byte, h *Head) ([]byte, Mark) {
-	if f == FormatJSON {
+	if f != FormatProto {
 		return AppendSnapshot(dst, h), Mark(messageSnapshot)
 	}
 	dst = appendProtoUint(dst, 1, h.SID)
@@ -81,7 +100,7 @@ func (f Format) BeginSnapshot(dst []byte, h *Head) ([]byte, Mark) {
 
 // BeginDelta begins a delta.
 func (f Format) BeginDelta(dst []byte, h *Head) ([]byte, Mark) {
-	if f == FormatJSON {
+	if f != FormatProto {
 		return AppendDelta(dst, h), Mark(messageDelta)
 	}
 	return f.beginUpdate(dst, h, messageDelta)
@@ -89,7 +108,7 @@ func (f Format) BeginDelta(dst []byte, h *Head) ([]byte, Mark) {
 
 // BeginTrade begins a message of prints.
 func (f Format) BeginTrade(dst []byte, h *Head) ([]byte, Mark) {
-	if f == FormatJSON {
+	if f != FormatProto {
 		return AppendTrade(dst, h), Mark(messageTrade)
 	}
 	return f.beginUpdate(dst, h, messageTrade)
@@ -121,8 +140,8 @@ func (f Format) Finish(msg []byte, m Mark, channel Channel) []byte {
 
 // FinishedSize returns how long the message will be that was begun in msg.
 func (f Format) FinishedSize(msg []byte, m Mark, channel Channel) int {
-	if f == FormatJSON {
-		return len(msg) + len("}")
+	if f != FormatProto {
+		return len(f.start()) + len(msg) + len("}")
 	}
 	_, body := f.sizes(msg, m, channel)
 	return protowire.SizeTag(frameMessages) + protowire.SizeBytes(body)
@@ -139,8 +158,8 @@ func (Format) sizes(msg []byte, m Mark, channel Channel) (inner, body int) {
 
 // AppendFinished appends the message that was begun in msg.
 func (f Format) AppendFinished(dst, msg []byte, m Mark, channel Channel) []byte {
-	if f == FormatJSON {
-		return append(append(dst, msg...), '}')
+	if f != FormatProto {
+		return append(append(append(dst, f.start()...), msg...), '}')
 	}
 	head, content := msg[:m>>8], msg[m>>8:]
 	inner, body := f.sizes(msg, m, channel)
@@ -155,7 +174,7 @@ func (f Format) AppendFinished(dst, msg []byte, m Mark, channel Channel) []byte 
 
 // Nothing says that a delta stands for no change.
 func (f Format) Nothing(dst []byte) []byte {
-	if f == FormatJSON {
+	if f != FormatProto {
 		return AppendUint(dst, "n", 0)
 	}
 	return dst
@@ -163,7 +182,7 @@ func (f Format) Nothing(dst []byte) []byte {
 
 // Null appends a field that has no value any longer.
 func (f Format) Null(dst []byte, k Key) []byte {
-	if f == FormatJSON {
+	if f != FormatProto {
 		return AppendNull(dst, k.Name)
 	}
 	dst = protowire.AppendTag(dst, numberCleared, protowire.VarintType)
@@ -173,7 +192,7 @@ func (f Format) Null(dst []byte, k Key) []byte {
 // FormatNumber appends a field with a price or size at the stream's scale, of
 // which d are the decimals.
 func FormatNumber[T ~int64](f Format, dst []byte, k Key, m T, d market.Decimals) []byte {
-	if f == FormatJSON {
+	if f != FormatProto {
 		return AppendNumber(dst, k.Name, m, d)
 	}
 	dst = protowire.AppendTag(dst, k.Number, protowire.VarintType)
@@ -192,7 +211,7 @@ func (f Format) Size(dst []byte, k Key, s market.Size, scale market.Scale) []byt
 
 // OwnNumber appends a field with a number that has decimals of its own.
 func (f Format) OwnNumber(dst []byte, k Key, p market.Price, d market.Decimals) []byte {
-	if f == FormatJSON {
+	if f != FormatProto {
 		return AppendNumber(dst, k.Name, p, d)
 	}
 	dst, at := openProto(dst, k.Number)
@@ -203,7 +222,7 @@ func (f Format) OwnNumber(dst []byte, k Key, p market.Price, d market.Decimals) 
 
 // Uint appends a field with a count.
 func (f Format) Uint(dst []byte, k Key, n uint64) []byte {
-	if f == FormatJSON {
+	if f != FormatProto {
 		return AppendUint(dst, k.Name, n)
 	}
 	return protowire.AppendVarint(protowire.AppendTag(dst, k.Number, protowire.VarintType), n)
@@ -211,7 +230,7 @@ func (f Format) Uint(dst []byte, k Key, n uint64) []byte {
 
 // CRC appends a field with a checksum.
 func (f Format) CRC(dst []byte, k Key, crc uint32) []byte {
-	if f == FormatJSON {
+	if f != FormatProto {
 		return AppendUint(dst, k.Name, uint64(crc))
 	}
 	return protowire.AppendFixed32(protowire.AppendTag(dst, k.Number, protowire.Fixed32Type), crc)
@@ -219,7 +238,7 @@ func (f Format) CRC(dst []byte, k Key, crc uint32) []byte {
 
 // Bool appends a field with a truth value.
 func (f Format) Bool(dst []byte, k Key, v bool) []byte {
-	if f == FormatJSON {
+	if f != FormatProto {
 		return AppendBool(dst, k.Name, v)
 	}
 	dst = protowire.AppendTag(dst, k.Number, protowire.VarintType)
@@ -228,7 +247,7 @@ func (f Format) Bool(dst []byte, k Key, v bool) []byte {
 
 // Word appends a field with a text that needs no escaping.
 func (f Format) Word(dst []byte, k Key, word string) []byte {
-	if f == FormatJSON {
+	if f != FormatProto {
 		return AppendWord(dst, k.Name, word)
 	}
 	return protowire.AppendString(protowire.AppendTag(dst, k.Number, protowire.BytesType), word)
@@ -236,7 +255,7 @@ func (f Format) Word(dst []byte, k Key, word string) []byte {
 
 // Text appends a field with any text. Invalid UTF-8 becomes U+FFFD.
 func (f Format) Text(dst []byte, k Key, text []byte) []byte {
-	if f == FormatJSON {
+	if f != FormatProto {
 		return AppendText(dst, k.Name, text)
 	}
 	dst, at := openProto(dst, k.Number)
@@ -245,7 +264,7 @@ func (f Format) Text(dst []byte, k Key, text []byte) []byte {
 
 // Time appends a field with a time, given in ns.
 func (f Format) Time(dst []byte, k Key, ns int64) []byte {
-	if f == FormatJSON {
+	if f != FormatProto {
 		return AppendMicros(dst, k.Name, ns)
 	}
 	return protowire.AppendFixed64(protowire.AppendTag(dst, k.Number, protowire.Fixed64Type), uint64(ns))
@@ -378,8 +397,8 @@ func (f Format) CloseLevel(dst []byte, m Mark) []byte {
 
 // Gap appends a whole gap message.
 func (f Format) Gap(dst []byte, sid, from, to uint64, reason string) []byte {
-	if f == FormatJSON {
-		return AppendGap(dst, sid, from, to, reason)
+	if f != FormatProto {
+		return AppendGap(append(dst, f.start()...), sid, from, to, reason)
 	}
 	dst, frame := openProto(dst, frameMessages)
 	dst, at := openProto(dst, 7)
@@ -406,7 +425,7 @@ func (f Format) Append(dst []byte, m Message) ([]byte, error) {
 	if f == FormatProto {
 		return appendProto(dst, m)
 	}
-	return Append(dst, m)
+	return Append(append(dst, f.start()...), m)
 }
 
 // Parse reads one request.
