@@ -197,3 +197,55 @@ func TestBadConfig(t *testing.T) {
 		}
 	}
 }
+
+// TestLeftOutOfItsMarket: what a market's own quote leaves out makes no net price.
+func TestLeftOutOfItsMarket(t *testing.T) {
+	r := newRig(t, map[string]string{"*": "0"}, best.Pair{Symbol: "BTC-USD"})
+	r.shard = orderbook.NewShard(orderbook.Config{Directory: r.dir, Epoch: 7, Sinks: []orderbook.Sink{r.c.Sink()},
+		Rules: func(market.Instrument) orderbook.QuoteRules { return orderbook.QuoteRules{MinSize: 1} }})
+	r.quote("kraken", "BTC-USD", "100x1", "101x1")
+	r.quote("gemini", "BTC-USD", "100.5x0.5", "100.9x1")
+	r.want("BTC-USD", "100x1 kraken / 100.9x1 gemini")
+	r.quote("gemini", "BTC-USD", "100.5x1", "100.9x0.5")
+	r.want("BTC-USD", "100.5x1 gemini / 101x1 kraken")
+}
+
+// TestUpdateMissing: a market whose updates do not follow each other has no legs,
+// until a whole one comes.
+func TestUpdateMissing(t *testing.T) {
+	r := newRig(t, map[string]string{"*": "0"}, best.Pair{Symbol: "BTC-USD"})
+	var whole orderbook.Update
+	skip := false
+	sink := r.c.Sink()
+	r.shard = orderbook.NewShard(orderbook.Config{Directory: r.dir, Epoch: 7, Sinks: []orderbook.Sink{sinkFunc(func(u *orderbook.Update) {
+		if !skip {
+			sink.Update(u)
+		}
+		view := orderbook.View{}
+		if u.Seq == 1 {
+			_ = view.Apply(u)
+			view.Seq = 9
+			view.Snapshot(&whole)
+		}
+	})}})
+	r.quote("kraken", "BTC-USD", "100x1", "101x1")
+	sink.Flush()
+	r.want("BTC-USD", "100x1 kraken / 101x1 kraken")
+	skip = true
+	r.quote("kraken", "BTC-USD", "99x1", "101x1")
+	skip = false
+	r.quote("kraken", "BTC-USD", "98x1", "101x1")
+	sink.Flush()
+	r.want("BTC-USD", "- / -; kraken down lost")
+	sink.Update(&whole)
+	sink.Flush()
+	r.want("BTC-USD", "100x1 kraken / 101x1 kraken")
+}
+
+type sinkFunc func(*orderbook.Update)
+
+// Update implements orderbook.Sink.
+func (f sinkFunc) Update(u *orderbook.Update) { f(u) }
+
+// Flush implements orderbook.Sink.
+func (f sinkFunc) Flush() {}
