@@ -15,7 +15,7 @@ type frame struct {
 	era       uint16       // the same, as the topic counts them
 	snapshot  bool         // a complete state: it may be applied whatever came before
 	scale     market.Scale // of its numbers
-	chunk     uint32       // number of the chunk that data is part of; 0: it has its own memory
+	chunk     *chunk       // that data is part of; nil: it has its own memory
 	offset    uint32       // where in the chunk
 	data      []byte       // one message with what separates it from the next
 }
@@ -68,22 +68,23 @@ func (l *frameLog) from(index uint64) *frame {
 // run returns the last of the frames before index to that follow f in memory, so
 // that all from f to it can be sent as one piece; f itself if none does.
 func (l *frameLog) run(f *frame, to uint64) *frame {
-	if f.chunk == 0 {
+	if f.chunk == nil {
 		return f
 	}
-	// A chunk holds frames that follow each other, nothing else.
-	if g := l.get(to - 1); g != nil && g.chunk == f.chunk {
+	end := f.chunk.end.Load()
+	if end == 0 {
+		// All that came after f is in its chunk, unless that was ended meanwhile.
+		if g := l.get(to - 1); g != nil && g.chunk == f.chunk {
+			return g
+		}
+		if end = f.chunk.end.Load(); end == 0 {
+			return f // what comes before to has fallen off
+		}
+	}
+	if g := l.get(min(to, end) - 1); g != nil {
 		return g
 	}
-	last := f
-	for last.index+1 < to {
-		g := l.get(last.index + 1)
-		if g == nil || g.chunk != f.chunk {
-			break
-		}
-		last = g
-	}
-	return last
+	return f
 }
 
 // oldest returns the lowest index that is surely still there.
@@ -114,8 +115,14 @@ func (l *frameLog) find(seq uint64) (index uint64, found bool) {
 	return index, found
 }
 
-// A chunk holds the bytes of a topic's messages one after the other. A stream
-// that is slow has small ones: memory is held as long as one message in it is.
+// chunk is memory that holds messages of a topic that follow each other, nothing
+// else.
+type chunk struct {
+	end atomic.Uint64 // index of the first frame after it; 0 while it is the last
+}
+
+// A stream that is slow has small chunks: memory is held as long as one message in
+// it is.
 const (
 	minChunk = 512
 	maxChunk = 32 << 10
@@ -124,24 +131,27 @@ const (
 // chunks gives the messages of a lossless topic their memory, one after the other,
 // so that who has several to send sends them as one piece. It belongs to the lane.
 type chunks struct {
-	free   []byte // what is left of the chunk
-	size   int    // of the chunk
-	number uint32 // of the chunk; 0 before the first
+	last *chunk // nil before the first, and once it has been ended
+	free []byte // what is left of it
+	size int    // of the latest
 }
 
-// take returns memory for a message, with the number of its chunk and its place in
-// it.
-func (c *chunks) take(n int) (data []byte, chunk, offset uint32) {
-	if n > len(c.free) {
+// place gives a frame that is to have the index n bytes.
+func (c *chunks) place(f *frame, index uint64, n int) {
+	if n > len(c.free) || c.last == nil {
+		c.cut(index)
 		c.size = max(min(2*c.size, maxChunk), minChunk, n)
-		c.free = make([]byte, c.size)
-		c.number = max(c.number+1, 1)
+		c.last, c.free = &chunk{}, make([]byte, c.size)
 	}
-	offset = uint32(c.size - len(c.free))
-	data, c.free = c.free[:n], c.free[n:]
-	return data, c.number, offset
+	f.chunk, f.offset = c.last, uint32(c.size-len(c.free))
+	f.data, c.free = c.free[:n], c.free[n:]
 }
 
-// cut makes the next message begin a new chunk: it does not follow the one before,
-// or not at the same scale.
-func (c *chunks) cut() { c.free = nil }
+// cut makes the frame with the index begin a new chunk: it does not follow the one
+// before, or not at the same scale.
+func (c *chunks) cut(index uint64) {
+	if c.last != nil {
+		c.last.end.Store(index)
+		c.last, c.free = nil, nil
+	}
+}

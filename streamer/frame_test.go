@@ -145,12 +145,12 @@ func TestRuns(t *testing.T) {
 			switch rapid.IntRange(0, 9).Draw(t, "kind") {
 			case 0:
 				f.data = msg // of its own
-				c.cut()
+				c.cut(uint64(i))
 			case 1:
-				c.cut()
+				c.cut(uint64(i))
 				fallthrough
 			default:
-				f.data, f.chunk, f.offset = c.take(len(msg))
+				c.place(f, uint64(i), len(msg))
 				copy(f.data, msg)
 			}
 			starts, all = append(starts, len(all)), append(all, msg...)
@@ -174,7 +174,7 @@ func TestRuns(t *testing.T) {
 				next = last.index + 1
 			}
 		}
-		if c.number > 0 && c.size > maxChunk {
+		if c.size > maxChunk {
 			t.Fatalf("a chunk of %d bytes", c.size)
 		}
 	})

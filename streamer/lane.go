@@ -143,7 +143,7 @@ func (l *lane) deliver(now int64) {
 func (l *lane) tick(now int64) {
 	l.now = now
 	for t := l.schedule.pop(now); t != nil; t = l.schedule.pop(now) {
-		t.emit(&l.instrument(t.key.instrument).view, now)
+		t.ticked(&l.instrument(t.key.instrument).view, now)
 	}
 	linger := int64(l.hub.cfg.Linger)
 	if now-l.swept < linger {

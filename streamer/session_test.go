@@ -292,7 +292,7 @@ func TestPrintsBeforeARestart(t *testing.T) {
 	d.restart(2, 2)
 	d.read()
 	d.want("trade 1-3", "snapshot 2/0")
-	d.now += 1e9
+	d.now += 1e9 + int64(maxSpacing)
 	d.lane.tick(d.now)
 	d.read()
 	d.want("trade 0-2")
@@ -448,7 +448,7 @@ func TestSnapshotCountsAsAMessage(t *testing.T) {
 	d.change()
 	d.read()
 	d.want("snapshot 2/1")
-	d.now += 1e9
+	d.now += 1e9 + int64(maxSpacing)
 	d.lane.tick(d.now)
 	d.read()
 	d.want("delta 1-2")

@@ -1,6 +1,7 @@
 package streamer
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,7 +52,7 @@ func TestConflationTiming(t *testing.T) {
 					time.Sleep(2 * interval)
 					begin := time.Now()
 					changes := uint64(0)
-					for time.Since(begin) < 5*interval {
+					for time.Since(begin) < 8*interval {
 						change()
 						changes++
 						if changes == 1 && len(got) != 1 {
@@ -69,12 +70,14 @@ func TestConflationTiming(t *testing.T) {
 						if count++; count > 1 {
 							if gap := last.at.Sub(before.at); gap < interval {
 								t.Errorf("burst %d: %v after %v", burst, last.at.Sub(begin), before.at.Sub(begin))
-							} else if gap > interval {
+							} else if gap > interval+interval/4 {
 								t.Errorf("burst %d: %v passed between messages", burst, gap)
+							} else if count > 5 && gap != interval {
+								t.Errorf("burst %d: %v passed between messages, though the phase has been reached", burst, gap)
 							}
 						}
 					}
-					if sum != changes || last.d.BidSize.Value != itoa(size) || count < 5 || count > 7 {
+					if sum != changes || last.d.BidSize.Value != itoa(size) || count < 8 || count > 10 {
 						t.Errorf("burst %d: %d messages stand for %d of %d changes, the last with size %s of %d", burst, count, sum, changes,
 							last.d.BidSize.Value, size)
 					}
@@ -132,3 +135,37 @@ func TestEachIntervalItsOwn(t *testing.T) {
 }
 
 func itoa(n int64) string { return string(market.AppendNumber(nil, n, 0)) }
+
+// TestTicksSpread: streams of many symbols that begin in the same moment and change
+// all the time soon go out evenly over the interval, the same way every time.
+func TestTicksSpread(t *testing.T) {
+	const symbols, interval = 1000, int64(250 * time.Millisecond)
+	f := newFeed(t)
+	sim := func() (parts [10]int) {
+		topics := make([]*topic, symbols)
+		for i := range topics {
+			topics[i] = &topic{key: topicKey{interval: time.Duration(interval)}, sent: f.now,
+				phase: phaseOf(fmt.Sprintf("S%d-USD", i), time.Duration(interval))}
+		}
+		for _, x := range topics {
+			for range 8 { // a message each time that it may be
+				at := x.tick(x.sent + interval)
+				if gap := at - x.sent; gap < interval || gap > interval+interval/4 {
+					t.Fatalf("%d ns between messages", gap)
+				}
+				x.sent = at
+			}
+			parts[x.sent%interval*10/interval]++
+		}
+		return parts
+	}
+	first := sim()
+	for i, n := range first {
+		if n < symbols/10/2 || n > symbols/10*3/2 {
+			t.Errorf("%d messages in part %d of the interval: %v", n, i, first)
+		}
+	}
+	if second := sim(); second != first {
+		t.Errorf("%v, then %v", first, second)
+	}
+}

@@ -1,6 +1,8 @@
 package streamer
 
 import (
+	"hash/fnv"
+	"io"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -73,7 +75,8 @@ type topic struct {
 	since   int64    // receive time of the first change not sent yet
 	noted   position // events: of the last change not sent yet
 	sent    int64    // when a frame was last appended, lane time
-	due     int64    // when the next may be, if queued
+	due     int64    // when the next is, if queued
+	phase   int64    // the topic's ticks are so long after multiples of its interval
 	slot    int      // place in the lane's schedule, -1 if not queued
 	idle    int64    // since when it has no subscriber
 	frames  prometheus.Counter
@@ -129,6 +132,7 @@ func (l *lane) newTopic(key topicKey, now int64) *topic {
 		n = cfg.LogFrames
 	}
 	t.log = newFrameLog(n)
+	t.phase = phaseOf(t.symbol, key.interval)
 	t.content = l.newContent(key)
 	t.frames = l.hub.metrics.frames[key.channel]
 	t.folded = l.hub.metrics.folded[key.channel]
@@ -172,7 +176,7 @@ func (t *topic) reload(v *orderbook.View) {
 		t.era++
 	}
 	t.n, t.scale = 0, v.Scale
-	t.chunks.cut()
+	t.chunks.cut(t.log.head.Load())
 	t.move(t.position(v))
 	t.content.load(v)
 	t.expire(t.lane.now)
@@ -189,7 +193,7 @@ func (t *topic) rescale(v *orderbook.View, now int64) bool {
 	}
 	finer := t.scale.Finer(v.Scale) == v.Scale
 	t.scale = v.Scale
-	t.chunks.cut()
+	t.chunks.cut(t.log.head.Load())
 	if finer && t.content.rescale(v.Scale) {
 		return true
 	}
@@ -210,8 +214,9 @@ func (t *topic) changed(v *orderbook.View, u *orderbook.Update, now int64) {
 	t.noted = t.position(v)
 	t.content.note(v, u)
 	next := t.sent + int64(t.key.interval)
+	due := t.tick(next)
 	if t.slot >= 0 {
-		if t.due <= next {
+		if t.due <= due {
 			return
 		}
 		t.lane.schedule.remove(t) // it waited for its quote to become old
@@ -219,7 +224,7 @@ func (t *topic) changed(v *orderbook.View, u *orderbook.Update, now int64) {
 	if now >= next {
 		t.emit(v, now)
 	} else {
-		t.wait(next)
+		t.wait(due)
 	}
 }
 
@@ -246,6 +251,45 @@ func (t *topic) expire(now int64) {
 	if at, can := c.expires(&c.sent); can && !c.sent.stale && t.slot < 0 {
 		t.wait(at)
 	}
+}
+
+// tick returns when a message that may go out from a time on does. Streams of many
+// symbols that began together would go out together for ever: each has a phase of
+// its own, by its symbol, and what follows the first message moves towards it, by at
+// most a quarter of the interval at a time.
+func (t *topic) tick(from int64) int64 {
+	interval := int64(t.key.interval)
+	if interval == 0 {
+		return from
+	}
+	late := (from - t.phase) % interval
+	if late == 0 {
+		return from
+	}
+	if late < 0 {
+		late += interval
+	}
+	return from + min(interval-late, t.spacing())
+}
+
+// ticked is emit for a topic whose time has come.
+func (t *topic) ticked(v *orderbook.View, now int64) {
+	due := t.due
+	t.emit(v, now)
+	// What a timer is late does not add up.
+	if t.sent == now && now-due < int64(t.key.interval)/8 {
+		t.sent = due
+	}
+}
+
+// phaseOf spreads symbols over an interval, the same way in every process.
+func phaseOf(symbol string, interval time.Duration) int64 {
+	if interval == 0 {
+		return 0
+	}
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, symbol)
+	return int64(h.Sum64() % uint64(interval))
 }
 
 // emit appends one delta for everything since the last one, if there is anything.
@@ -312,7 +356,7 @@ func (t *topic) encoded(shared bool) *frame {
 	n := format.FinishedSize(l.buf, l.mark, t.key.channel) + len(format.Separator())
 	f := &frame{epoch: t.epochN, era: t.era, scale: t.scale}
 	if shared && t.lossless() {
-		f.data, f.chunk, f.offset = t.chunks.take(n)
+		t.chunks.place(f, t.log.head.Load(), n)
 	} else {
 		f.data = make([]byte, n)
 	}
@@ -322,8 +366,8 @@ func (t *topic) encoded(shared bool) *frame {
 }
 
 func (t *topic) append(f *frame, now int64) {
-	if f.chunk == 0 {
-		t.chunks.cut()
+	if f.chunk == nil {
+		t.chunks.cut(t.log.head.Load())
 	}
 	t.log.append(f)
 	t.frames.Inc()
