@@ -20,6 +20,8 @@ type chaosKind struct {
 	only string
 	// rest says that it is about answers over REST.
 	rest bool
+	// stale says that it is an image that is out of date.
+	stale bool
 	// brief says that it lasts some seconds at most.
 	brief bool
 	// order returns what to do, what to do when it has lasted, if anything,
@@ -133,7 +135,7 @@ func chaosKinds() []chaosKind {
 		}},
 		// Never long: where nothing was shown of a book that is newer, the age of
 		// an old image shows with the next change only.
-		{name: "snapshots stale", weight: 4, rest: true, needs: proofSequence, brief: true, order: func(_ R, f F, s string) (func(), func(), string) {
+		{name: "snapshots stale", weight: 4, rest: true, stale: true, needs: proofSequence, brief: true, order: func(_ R, f F, s string) (func(), func(), string) {
 			return func() { f.server.FreezeSnapshots(s, true); f.supervisor.Resync(f.venue.spell(s)) },
 				func() { f.server.FreezeSnapshots(s, false) }, s
 		}},
@@ -182,7 +184,7 @@ func (w *chaosWorld) script() (acts []chaosAct) {
 			u -= kinds[i].weight
 		}
 		k := kinds[i]
-		if k.needs > f.venue.proof || k.rest && !f.venue.rest || k.only != "" && k.only != f.venue.provider {
+		if k.needs > f.venue.proof || k.rest && !f.venue.rest || k.stale && f.venue.gullible || k.only != "" && k.only != f.venue.provider {
 			continue
 		}
 		n--

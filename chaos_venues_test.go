@@ -39,9 +39,13 @@ type chaosVenue struct {
 	piecemeal bool
 	// market is the provider's product group, where it has several.
 	market string
-	// rest says that books begin with an answer over REST.
-	rest    bool
-	connect func(dial chaosDial, symbols []string) (feeds.Connector, error)
+	// rest says that books begin with an answer over REST, or that it takes one to
+	// connect.
+	rest bool
+	// gullible says that an image which is out of date cannot be told from a fresh
+	// one, because nothing in the stream says where it stands.
+	gullible bool
+	connect  func(dial chaosDial, symbols []string) (feeds.Connector, error)
 }
 
 // chaosProof is what a venue's protocol has by which one knows that a book is
@@ -119,8 +123,28 @@ func chaosVenues() []chaosVenue {
 			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
 				return bitstamp.New(bitstamp.Config{URL: chaosURL, Pairs: symbols, Recheck: 15 * time.Second, NetDial: dial})
 			}},
+		// Three of them order by order. A change of the venue's is several messages
+		// of Coinbase and Bitstamp, one of each order.
+		{name: "coinbase", provider: "coinbase", proof: proofSequence, piecemeal: true, rest: true,
+			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
+				return coinbase.New(coinbase.Config{URL: chaosURL, Products: symbols, NetDial: dial, Credentials: chaosCoinbaseKey,
+					Channels: []string{coinbase.Full, coinbase.Heartbeat, coinbase.Status}})
+			}},
+		{name: "kraken", provider: "kraken", price: -1, size: 2, depth: 10, proof: proofChecksum, rest: true,
+			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
+				return kraken.New(kraken.Config{URL: chaosURL, Symbols: symbols, Depth: 10, Orders: true, Trades: true, NetDial: dial,
+					Credentials: kraken.Credentials{Key: "key", Secret: chaosCoinbaseKey.Secret}})
+			}},
+		{name: "bitstamp", provider: "bitstamp", proof: proofSequence, piecemeal: true, rest: true, gullible: true,
+			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
+				return bitstamp.New(bitstamp.Config{URL: chaosURL, Pairs: symbols, Recheck: 15 * time.Second, NetDial: dial,
+					Channels: []string{bitstamp.LiveOrders, bitstamp.LiveTrades}})
+			}},
 	}
 }
+
+// chaosCoinbaseKey is one that the simulated venues take.
+var chaosCoinbaseKey = coinbase.Credentials{Key: "key", Passphrase: "pass", Secret: "c2VjcmV0"}
 
 // spell returns how the provider spells a pair.
 func (v *chaosVenue) spell(pair string) string {

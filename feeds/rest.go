@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -112,12 +113,20 @@ var errTooLarge = errors.New("answer larger than the limit")
 // answered 429 or 418, wants to hear from us again. A weight beyond Burst counts
 // as Burst. Answers other than 200 are *StatusError.
 func (r *REST) Get(ctx context.Context, url string, weight int) ([]byte, error) {
+	return r.Do(ctx, weight, func(ctx context.Context) (*http.Request, error) {
+		return http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	})
+}
+
+// Do is Get for a request of another kind, such as one that is signed. It is made
+// once its time has come, so that what it says of the time is right.
+func (r *REST) Do(ctx context.Context, weight int, request func(context.Context) (*http.Request, error)) ([]byte, error) {
 	if err := r.wait(ctx, min(max(weight, 1), r.config.Burst)); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.config.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	req, err := request(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
@@ -135,10 +144,10 @@ func (r *REST) Get(ctx context.Context, url string, weight int) ([]byte, error) 
 		return nil, r.refused(res, body)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read answer to %s: %w", url, err)
+		return nil, fmt.Errorf("read answer to %s: %w", req.URL.Redacted(), err)
 	}
 	if int64(len(body)) > limit {
-		return nil, fmt.Errorf("get %s: %w", url, errTooLarge)
+		return nil, fmt.Errorf("%s %s: %w", strings.ToLower(req.Method), req.URL.Redacted(), errTooLarge)
 	}
 	return body, nil
 }

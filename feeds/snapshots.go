@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"sync"
 	"time"
 )
@@ -19,6 +20,9 @@ type Snapshots struct {
 	URL func(symbol string) string
 	// Weight is what a request costs.
 	Weight int
+	// Sign, if not nil, adds to a request what the provider wants to know of who
+	// asks.
+	Sign func(*http.Request) error
 	// Recheck, if not 0, is how long after an answer the same is asked again:
 	// for a venue whose stream does not show a loss.
 	Recheck time.Duration
@@ -106,7 +110,7 @@ func (s *Snapshots) Run(ctx context.Context) {
 			continue
 		}
 		url := s.URL(symbol)
-		body, err := s.REST.Get(ctx, url, s.Weight)
+		body, err := s.get(ctx, url)
 		if ctx.Err() != nil {
 			return
 		}
@@ -119,6 +123,19 @@ func (s *Snapshots) Run(ctx context.Context) {
 			return // the connection has ended
 		}
 	}
+}
+
+func (s *Snapshots) get(ctx context.Context, url string) ([]byte, error) {
+	if s.Sign == nil {
+		return s.REST.Get(ctx, url, s.Weight)
+	}
+	return s.REST.Do(ctx, s.Weight, func(ctx context.Context) (*http.Request, error) {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return nil, err
+		}
+		return req, s.Sign(req)
+	})
 }
 
 func (s *Snapshots) next() (symbol string, ok bool) {

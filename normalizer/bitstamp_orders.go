@@ -10,9 +10,11 @@ import "github.com/quotewire/quotewire/market"
 // older than the image may be missing in it: those of the last millisecond are
 // applied again, which changes nothing where they are in it.
 //
-// Since 2025 each message has an event_id and names that of the message before it
-// in the same channel, pre_event_id, so that a loss shows. Neither is documented;
-// where they are absent, as in older recordings, microtimestamp is all there is.
+// Each message has an event_id and names that of the message before it in the same
+// channel, pre_event_id, so that a loss shows; and as an identifier begins with its
+// message's time, a loss between the image and the first message does too. None of
+// this is documented. Where it is absent, as in older recordings, microtimestamp is
+// all there is.
 
 // bitstampCut is by how much an event may be younger than its time, in
 // microseconds.
@@ -36,6 +38,45 @@ func (c *bitstampChain) follows(id, before []byte) (ok, again bool) {
 		c.n = uint8(copy(c.id[:], id))
 	}
 	return ok, false
+}
+
+// bitstampEventTime returns the time that an identifier begins with, in
+// microseconds: 00065aad-a8b2-4f60 is 1788551766364000.
+func bitstampEventTime(id []byte) (micros uint64, ok bool) {
+	if len(id) < len("00065aad-a8b2-4f60") {
+		return 0, false
+	}
+	for i, c := range id[:18] {
+		switch {
+		case i == 8 || i == 13:
+			if c != '-' {
+				return 0, false
+			}
+			continue
+		case c-'0' <= 9:
+			c -= '0'
+		case c-'a' < 6:
+			c -= 'a' - 10
+		default:
+			return 0, false
+		}
+		micros = micros<<4 | uint64(c)
+	}
+	return micros, true
+}
+
+// missed reports whether a message is missing between a book's image and the first
+// message that came: the one before it is younger than the image.
+func (p *bitstampPair) missed(x diff, id, before []byte) bool {
+	if p.chain.n > 0 || !p.book.synced || p.book.heard {
+		return false
+	}
+	own, ok := bitstampEventTime(id)
+	if !ok || own != x.last {
+		return false // an identifier of another make
+	}
+	last, ok := bitstampEventTime(before)
+	return ok && last > p.book.image+bitstampCut
 }
 
 // order handles a message of live_orders.
@@ -63,11 +104,12 @@ func (d *bitstamp) order(dst []market.Event, m *bitstampMessage, event, pair []b
 	d.clock(x.time)
 	id, _ := d.s.str(m.eventID)
 	before, _ := d.s.str(m.eventBefore)
+	missed := p.missed(x, id, before)
 	ok, again := p.chain.follows(id, before)
 	switch {
 	case again:
 		return dst[:n]
-	case !ok:
+	case !ok || missed:
 		// What follows begins the stream anew.
 		d.stamp(dst[n:], &p.diffSymbol, x, 0)
 		p.book.begin(&d.held)

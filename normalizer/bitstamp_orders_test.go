@@ -43,9 +43,9 @@ func TestBitstampOrdersBegin(t *testing.T) {
 		"clear BTCUSD @bitstamp depth=0 +snapshot",
 		"order BTCUSD @bitstamp add 7 bid 79715.38x0.5 +snapshot",
 		"order BTCUSD @bitstamp add 6 bid 79715.38x0.25 +snapshot",
-		"order BTCUSD @bitstamp add 2046839978831872 ask 79728.11x0.18816587 +snapshot +last",
+		"order BTCUSD @bitstamp add 2046839978831872 ask 79728.11x0.18816587 +snapshot",
 		// Within the last millisecond before the image, so that it is told again.
-		"order BTCUSD @bitstamp change 7 bid 79715.38x0.5 +last")
+		"order BTCUSD @bitstamp change 7 bid 79715.38x0.5 +snapshot +last")
 	for _, e := range events {
 		if !e.Has(market.FlagPiecemeal) {
 			t.Error(r.show(e))
@@ -59,11 +59,25 @@ func TestBitstampOrdersBegin(t *testing.T) {
 	r.want(r.decode(bitstampOrderAt(9000, "order_created", "10", 0, "79715.38", "1", "f", "g")))
 	r.want(r.reply(bitstampOrderURL, bitstampOrderImage(9100, `["79715.38","1","9"]`, "")),
 		"clear BTCUSD @bitstamp depth=0 +snapshot",
-		"order BTCUSD @bitstamp add 9 bid 79715.38x1 +snapshot +last",
-		"order BTCUSD @bitstamp add 10 bid 79715.38x1 +last")
+		"order BTCUSD @bitstamp add 9 bid 79715.38x1 +snapshot",
+		"order BTCUSD @bitstamp add 10 bid 79715.38x1 +snapshot +last")
 	// Changes of levels are of another channel.
 	r.want(r.decode(strings.ReplaceAll(bitstampDiffAt(1, "90119"), "17645994", "17885519")))
 	r.want(r.reply(bitstampBookURL, bitstampSnapshot))
+}
+
+// A loss between the image and the first message shows by the time of the one
+// before that.
+func TestBitstampOrdersMissed(t *testing.T) {
+	for before, want := range map[string]string{
+		"00065aad-a8b2-5348-0000-000100000020": "order BTCUSD @bitstamp add 9 bid 79715.38x1 +last", // at 1 ms
+		"00065aad-a8b2-5b18-0000-000100000020": "gap BTCUSD @bitstamp +last",                        // at 3 ms
+	} {
+		r := newRig(t, "bitstamp")
+		r.control(feeds.Up)
+		r.reply(bitstampOrderURL, bitstampOrderImage(1500, `["79715.38","1","7"]`, ""))
+		r.want(r.decode(bitstampOrderAt(4000, "order_created", "9", 0, "79715.38", "1", before, "00065aad-a8b2-5f00-0000-000100000020")), want)
+	}
 }
 
 // Without identifiers of messages only a time that goes back is a loss.

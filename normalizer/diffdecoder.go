@@ -151,7 +151,7 @@ func (d *diffDecoder) snapshot(dst []market.Event, n int, p *diffSymbol, x diff)
 	flags := market.FlagSnapshot | market.FlagReply
 	dst = d.start(dst, n, p, x, 0, flags)
 	for i := from; i < to; i++ {
-		if !again {
+		if !again && p.flags&market.FlagPiecemeal == 0 {
 			// Only then: where the book is shown already, the image, which is
 			// older, must not be seen without the changes since.
 			dst[len(dst)-1].Flags |= market.FlagLast

@@ -76,7 +76,7 @@ func adapters() map[string]adapter {
 					Compress:    c.Compress,
 					Credentials: coinbase.Credentials{Key: c.APIKey, Secret: c.APISecret, Passphrase: c.Passphrase}})
 			},
-			channels: []string{coinbase.Level2Batch, coinbase.Level2, coinbase.Matches, coinbase.Heartbeat, coinbase.Status},
+			channels: []string{coinbase.Level2Batch, coinbase.Level2, coinbase.Full, coinbase.Matches, coinbase.Heartbeat, coinbase.Status},
 			// Coinbase advises to spread products and names no number. It takes 8
 			// connections a second.
 			perConnection: symbols(100), dialEvery: 150 * time.Millisecond, dialBurst: 8,
@@ -93,6 +93,9 @@ func adapters() map[string]adapter {
 		"kraken": {
 			connect: func(c feedConfig, _ *slog.Logger) (feeds.Connector, error) {
 				k := kraken.Config{URL: c.URL, Depth: c.Depth}
+				if wants(c, "level3") {
+					k.Orders, k.Credentials = true, kraken.Credentials{Key: c.APIKey, Secret: c.APISecret}
+				}
 				for _, s := range c.Symbols {
 					k.Symbols = append(k.Symbols, strings.Replace(s, "-", "/", 1))
 				}
@@ -102,9 +105,9 @@ func adapters() map[string]adapter {
 				}
 				return kraken.New(k)
 			},
-			channels: []string{"book", "trade"},
+			channels: []string{"book", "level3", "trade"},
 			defaults: []string{"book", "trade"},
-			// No number is documented for books. The door takes about 150
+			// level3 takes 200; no number is documented for books. The door takes about 150
 			// connections in ten minutes.
 			perConnection: symbols(200), dialEvery: 5 * time.Second, dialBurst: 20,
 		},

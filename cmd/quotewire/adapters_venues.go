@@ -140,7 +140,7 @@ func bitstampAdapter() adapter {
 			b.REST = c.budgets.rest(c, func() *feeds.REST { return bitstamp.NewREST(b) })
 			return bitstamp.New(b)
 		},
-		channels: []string{bitstamp.DiffOrderBook, bitstamp.OrderBook, bitstamp.LiveTrades},
+		channels: []string{bitstamp.DiffOrderBook, bitstamp.OrderBook, bitstamp.LiveOrders, bitstamp.LiveTrades},
 		defaults: []string{bitstamp.DiffOrderBook, bitstamp.LiveTrades},
 		// Nothing is documented.
 		perConnection: symbols(200), dialEvery: time.Second, dialBurst: 5,

@@ -23,6 +23,7 @@ const (
 const (
 	DiffOrderBook = "diff_order_book" // changes of the whole book
 	OrderBook     = "order_book"      // an image of the best 100 levels each time
+	LiveOrders    = "live_orders"     // each order of the whole book
 	LiveTrades    = "live_trades"
 )
 
@@ -75,14 +76,38 @@ func (c Config) Validate() error {
 		}
 	}
 	for _, ch := range c.Channels {
-		if ch != DiffOrderBook && ch != OrderBook && ch != LiveTrades {
-			errs = append(errs, fmt.Errorf("no channel %q: known are %s, %s, %s", ch, DiffOrderBook, OrderBook, LiveTrades))
+		if ch != DiffOrderBook && ch != OrderBook && ch != LiveOrders && ch != LiveTrades {
+			errs = append(errs, fmt.Errorf("no channel %q: known are %s, %s, %s, %s", ch, DiffOrderBook, OrderBook, LiveOrders, LiveTrades))
 		}
+	}
+	if len(c.books()) > 1 {
+		errs = append(errs, fmt.Errorf("channels %s are each a book of the same pair: give each a feed of its own", strings.Join(c.books(), " and ")))
 	}
 	if c.RequestsPerMinute < 0 {
 		errs = append(errs, errors.New("requests per minute is negative"))
 	}
 	return errors.Join(errs...)
+}
+
+// books returns the channels that carry books.
+func (c Config) books() (out []string) {
+	for _, ch := range c.Channels {
+		if ch == DiffOrderBook || ch == OrderBook || ch == LiveOrders {
+			out = append(out, ch)
+		}
+	}
+	return out
+}
+
+// begins returns the channel whose books begin with an answer over REST, "" for
+// none.
+func (c Config) begins() string {
+	for _, ch := range c.books() {
+		if ch != OrderBook {
+			return ch
+		}
+	}
+	return ""
 }
 
 func (c Config) withDefaults() Config {

@@ -88,7 +88,11 @@ func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connec
 }
 
 func (c *Connector) bookURL(pair string) string {
-	return c.config.RESTURL + "/api/v2/order_book/" + pair + "/"
+	u := c.config.RESTURL + "/api/v2/order_book/" + pair + "/"
+	if c.config.begins() == LiveOrders {
+		u += "?group=2" // order by order
+	}
+	return u
 }
 
 // reference hands on the reference data and returns the pairs that are in it.
@@ -200,7 +204,8 @@ func (c *connection) inspect(payload []byte) {
 	}
 	switch a.Event {
 	case subscribed:
-		if pair, ok := strings.CutPrefix(a.Channel, DiffOrderBook+"_"); ok {
+		begins := c.connector.config.begins()
+		if pair, ok := strings.CutPrefix(a.Channel, begins+"_"); ok && begins != "" {
 			_ = c.snapshots.Ask(pair) // fails when the connection has ended
 		}
 	case refused:
@@ -213,10 +218,8 @@ func (c *connection) inspect(payload []byte) {
 // Resync asks for the book of one pair again: a snapshot over REST, which neither
 // the stream nor other books notice.
 func (c *connection) Resync(pair string) error {
-	for _, ch := range c.connector.config.Channels {
-		if ch == DiffOrderBook {
-			return c.snapshots.Ask(pair)
-		}
+	if c.connector.config.begins() != "" {
+		return c.snapshots.Ask(pair)
 	}
 	return errors.New("no books are subscribed that need snapshots")
 }

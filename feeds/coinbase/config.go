@@ -12,22 +12,28 @@ import (
 	"time"
 )
 
-// DefaultURL is the public endpoint of Coinbase Exchange.
-const DefaultURL = "wss://ws-feed.exchange.coinbase.com"
+// The public endpoints of Coinbase Exchange.
+const (
+	DefaultURL     = "wss://ws-feed.exchange.coinbase.com"
+	DefaultRESTURL = "https://api.exchange.coinbase.com"
+)
 
 // The channels that this package subscribes unless told otherwise. Level2 is
 // Level2Batch without its batching of 50 ms, for those who sign in.
 const (
 	Level2Batch = "level2_batch"
 	Level2      = "level2"
-	Matches     = "matches"
-	Heartbeat   = "heartbeat"
-	Status      = "status"
+	// Full is each order of the whole book, and prints; it needs credentials.
+	Full      = "full"
+	Matches   = "matches"
+	Heartbeat = "heartbeat"
+	Status    = "status"
 )
 
 // Config says what to subscribe where. Zero fields mean their defaults.
 type Config struct {
 	URL      string   // default DefaultURL
+	RESTURL  string   // scheme and host, for books of orders; default what belongs to URL
 	Products []string // BTC-USD
 	// Channels default to the book (Level2 with credentials, else
 	// Level2Batch), Matches, Heartbeat and Status. Without Heartbeat a quiet
@@ -83,10 +89,36 @@ func (c Config) Validate() error {
 			errs = append(errs, errors.New("the secret is not base64")) // err would show a part of it
 		}
 	}
+	if c.RESTURL != "" {
+		if u, err := url.Parse(c.RESTURL); err != nil {
+			errs = append(errs, fmt.Errorf("rest url: %w", err))
+		} else if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			errs = append(errs, fmt.Errorf("rest url %q is not http://host or https://host", u.Redacted()))
+		}
+	}
+	if slices.Contains(c.Channels, Full) {
+		if c.Credentials == (Credentials{}) {
+			errs = append(errs, errors.New("channel full needs credentials"))
+		}
+		for _, ch := range c.Channels {
+			if ch == Level2 || ch == Level2Batch || ch == Matches {
+				errs = append(errs, fmt.Errorf("channel %s beside full, which has it all: leave it out, or give it a feed of its own", ch))
+			}
+		}
+	}
 	return errors.Join(errs...)
 }
 
 func (c Config) withDefaults() Config {
+	if c.RESTURL == "" {
+		switch u, _ := url.Parse(c.URL); c.URL {
+		case "", DefaultURL, DefaultURL + "/":
+			c.RESTURL = DefaultRESTURL
+		default:
+			c.RESTURL = strings.Replace(u.Scheme, "ws", "http", 1) + "://" + u.Host
+		}
+	}
+	c.RESTURL = strings.TrimSuffix(c.RESTURL, "/")
 	if c.URL == "" {
 		c.URL = DefaultURL
 	}

@@ -15,17 +15,30 @@ const (
 	readLimit = 16 << 20
 	// perSubscribe is how many products one subscribe names.
 	perSubscribe = 50
+	// How many books of orders are asked for in a minute, and how many at once.
+	// Coinbase takes 15 signed requests a second and means to slow down who polls
+	// these.
+	bookRequests, bookBurst = 60, 5
+	// maxBook is the largest such book taken; BTC-USD has some 5 MB.
+	maxBook = 64 << 20
 )
 
 // Connector makes connections to Coinbase Exchange. It is a [feeds.Connector].
-type Connector struct{ config Config }
+type Connector struct {
+	config Config
+	rest   *feeds.REST // for books of orders; nil without them
+}
 
 // New returns a Connector, or all that is wrong with c.
 func New(c Config) (*Connector, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("coinbase: %w", err)
 	}
-	return &Connector{c.withDefaults()}, nil
+	connector := &Connector{config: c.withDefaults()}
+	if slices.Contains(c.Channels, Full) {
+		connector.rest = feeds.NewREST(feeds.RESTConfig{PerMinute: bookRequests, Burst: bookBurst, MaxBody: maxBook, NetDial: c.NetDial})
+	}
+	return connector, nil
 }
 
 // Mute returns the constant of that name.
@@ -46,12 +59,13 @@ func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connec
 		return nil, err
 	}
 	conn := &connection{ws: ws, config: c.config, attempt: a}
+	conn.orders.begin(ctx, a, c)
 	for part := range slices.Chunk(c.config.Products, perSubscribe) {
 		conn.batches = append(conn.batches, slices.Clone(part))
 	}
 	for _, products := range conn.batches {
 		if err := conn.send("subscribe", products, c.config.Channels); err != nil {
-			ws.Close()
+			conn.Close()
 			return nil, err
 		}
 	}
@@ -66,6 +80,7 @@ type connection struct {
 	attempt *feeds.Attempt
 	batches [][]string // products as they were subscribed, without refused ones
 	failed  error      // the next Next returns it
+	orders             // of the full channel
 }
 
 func (c *connection) send(kind string, products, channels []string) error {
@@ -93,6 +108,7 @@ func (c *connection) Next() ([]byte, bool, error) {
 	if r, ok := readRefusal(payload); ok {
 		c.failed = c.refused(r)
 	}
+	c.orders.inspect(payload)
 	return payload, binary, nil
 }
 
@@ -118,13 +134,21 @@ func (c *connection) refused(r refusal) error {
 }
 
 // Close implements [feeds.Connection].
-func (c *connection) Close() { c.ws.Close() }
+func (c *connection) Close() {
+	c.orders.stop()
+	c.ws.Close()
+	c.orders.wait()
+}
 
-// Resync asks for the book of one product again: unsubscribe, subscribe. The
+// Resync asks for the book of one product again. One of orders comes over REST,
+// which neither the stream nor other books notice. Else: unsubscribe, subscribe. The
 // channel has neither sequence nor checksum, and no other request for a
 // snapshot
 // (https://docs.cdp.coinbase.com/exchange/websocket-feed/channels#level2-channel).
 func (c *connection) Resync(product string) error {
+	if c.snapshots != nil {
+		return c.snapshots.Ask(product)
+	}
 	book := c.config.book()
 	if book == "" {
 		return errors.New("no books are subscribed")

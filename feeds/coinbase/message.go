@@ -2,11 +2,8 @@ package coinbase
 
 import (
 	"bytes"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -31,17 +28,16 @@ func (r *request) sign(c Credentials, now time.Time) error {
 	if c == (Credentials{}) {
 		return nil
 	}
-	secret, err := base64.StdEncoding.DecodeString(c.Secret)
+	at := strconv.FormatInt(now.Unix(), 10)
+	signature, err := c.signature(at + "GET/users/self/verify")
 	if err != nil {
-		return fmt.Errorf("the secret is not base64")
+		return err
 	}
-	r.Key, r.Passphrase = c.Key, c.Passphrase
-	r.Timestamp = strconv.FormatInt(now.Unix(), 10)
-	mac := hmac.New(sha256.New, secret)
-	mac.Write([]byte(r.Timestamp + "GET/users/self/verify"))
-	r.Signature = base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	r.Key, r.Passphrase, r.Timestamp, r.Signature = c.Key, c.Passphrase, at, signature
 	return nil
 }
+
+var errSecret = errors.New("the secret is not base64")
 
 // refusal is an error message of Coinbase.
 type refusal struct {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/quotewire/quotewire/feeds"
@@ -18,24 +19,42 @@ const (
 )
 
 // Connector makes connections to Kraken. It is a [feeds.Connector].
-type Connector struct{ config Config }
+type Connector struct {
+	config Config
+	rest   *feeds.REST // for tokens; nil without orders
+
+	mu        sync.Mutex
+	lastNonce int64
+}
 
 // New returns a Connector, or all that is wrong with c.
 func New(c Config) (*Connector, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("kraken: %w", err)
 	}
-	return &Connector{c.withDefaults()}, nil
+	connector := &Connector{config: c.withDefaults()}
+	if c.Orders {
+		// Kraken lets a key ask about once in three seconds.
+		connector.rest = feeds.NewREST(feeds.RESTConfig{PerMinute: 20, Burst: 10, NetDial: c.NetDial})
+	}
+	return connector, nil
 }
 
 // Mute returns the constant of that name.
 func (c *Connector) Mute() time.Duration { return Mute }
 
-// Connect dials, waits for the status message that Kraken sends unasked, and
+// Connect dials, with a token where there are orders to be subscribed, waits for the status message that Kraken sends unasked, and
 // subscribes. It does not wait for the acknowledgements: one comes for each
 // symbol, and data may come before it. A refused symbol becomes a problem of a
 // and leaves the others alone.
 func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connection, error) {
+	token := ""
+	if c.config.Orders {
+		var err error
+		if token, err = c.token(ctx); err != nil {
+			return nil, err
+		}
+	}
 	ws, err := feeds.DialWS(ctx, feeds.WSConfig{
 		URL:       c.config.URL,
 		ReadLimit: readLimit,
@@ -48,10 +67,14 @@ func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connec
 	if err != nil {
 		return nil, err
 	}
-	conn := &connection{ws: ws, config: c.config, attempt: a}
+	conn := &connection{ws: ws, config: c.config, attempt: a, token: token, rest: c.rest}
+	ctx, conn.cancel = context.WithCancel(ctx)
 	if err := conn.begin(); err != nil {
-		ws.Close()
+		conn.Close()
 		return nil, err
+	}
+	if c.config.Orders {
+		conn.running.Go(func() { conn.subscribeOrders(ctx) })
 	}
 	return conn, nil
 }
@@ -61,6 +84,10 @@ type connection struct {
 	ws      *feeds.WS
 	config  Config
 	attempt *feeds.Attempt
+	token   string      // for orders
+	rest    *feeds.REST // nil without orders
+	cancel  context.CancelFunc
+	running sync.WaitGroup
 }
 
 // begin waits for the status and sends the subscriptions.
@@ -94,21 +121,28 @@ func (c *connection) Next() ([]byte, bool, error) {
 }
 
 // Close implements [feeds.Connection].
-func (c *connection) Close() { c.ws.Close() }
+func (c *connection) Close() {
+	c.cancel()
+	c.ws.Close()
+	c.running.Wait()
+	if c.rest != nil {
+		c.rest.CloseIdle()
+	}
+}
 
 // Resync asks for the book of one symbol again: unsubscribe, subscribe. Book
 // messages carry no sequence and there is no other request for a snapshot
 // (https://docs.kraken.com/api/docs/websocket-v2/book). Both must name the
 // depth.
 func (c *connection) Resync(symbol string) error {
-	if !c.config.Book {
+	if !c.config.Book && !c.config.Orders {
 		return fmt.Errorf("no books are subscribed")
 	}
 	symbols := []string{symbol}
-	if err := c.ws.WriteJSON(request{"unsubscribe", params{Channel: "book", Symbol: symbols, Depth: c.config.Depth}}); err != nil {
+	if err := c.ws.WriteJSON(request{"unsubscribe", params{Channel: c.config.book(), Symbol: symbols, Depth: c.config.Depth, Token: c.token}}); err != nil {
 		return fmt.Errorf("unsubscribe: %w", err)
 	}
-	if err := c.ws.WriteJSON(bookSubscription(c.config.Depth, symbols)); err != nil {
+	if err := c.ws.WriteJSON(c.bookSubscription(symbols)); err != nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
 	return nil

@@ -16,6 +16,7 @@ type params struct {
 	Channel  string   `json:"channel"`
 	Symbol   []string `json:"symbol,omitempty"`
 	Depth    int      `json:"depth,omitempty"`
+	Token    string   `json:"token,omitempty"`
 	Snapshot *bool    `json:"snapshot,omitempty"` // always set: its default differs between channels and versions of the documentation
 }
 
@@ -27,7 +28,7 @@ func subscriptions(c Config) []request {
 	rs := []request{{"subscribe", params{Channel: "instrument", Snapshot: &yes}}}
 	for part := range slices.Chunk(c.Symbols, perSubscribe) {
 		if c.Book {
-			rs = append(rs, bookSubscription(c.Depth, part))
+			rs = append(rs, c.bookSubscription(part, ""))
 		}
 		if c.Trades {
 			rs = append(rs, request{"subscribe", params{Channel: "trade", Symbol: part, Snapshot: &no}})
@@ -36,8 +37,20 @@ func subscriptions(c Config) []request {
 	return rs
 }
 
-func bookSubscription(depth int, symbols []string) request {
-	return request{"subscribe", params{Channel: "book", Symbol: symbols, Depth: depth, Snapshot: &yes}}
+// book returns the channel that carries books.
+func (c Config) book() string {
+	if c.Orders {
+		return "level3"
+	}
+	return "book"
+}
+
+func (c Config) bookSubscription(symbols []string, token string) request {
+	return request{"subscribe", params{Channel: c.book(), Symbol: symbols, Depth: c.Depth, Snapshot: &yes, Token: token}}
+}
+
+func (c *connection) bookSubscription(symbols []string) request {
+	return c.config.bookSubscription(symbols, c.token)
 }
 
 // maxAnswer is more than the answer to a request ever has. Longer messages are

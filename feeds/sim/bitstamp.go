@@ -12,7 +12,7 @@ import (
 const bitstampBatch = int64(100e6)
 
 // bitstamp speaks Bitstamp's WebSocket API v2, on the channels diff_order_book,
-// order_book and live_trades, and answers the REST requests for books and
+// order_book, live_orders and live_trades, and answers the REST requests for books and
 // reference data. Its state is guarded by Market.mu.
 type bitstamp struct {
 	noStocks
@@ -22,13 +22,15 @@ type bitstamp struct {
 	byID    map[string]*tracked
 	next    int64
 	changed map[*tracked][]levelChange
+	chain   map[*tracked]string // identifier of the last message about orders
+	events  int64               // counts those messages
 }
 
 // bitstampConn is a connection's state.
 type bitstampConn struct{ held []string }
 
 func newBitstamp(s *Server) *bitstamp {
-	p := &bitstamp{s: s, changed: map[*tracked][]levelChange{}}
+	p := &bitstamp{s: s, changed: map[*tracked][]levelChange{}, chain: map[*tracked]string{}}
 	p.books, p.byVenue, p.byID = track(s.market, Bitstamp, func(pair string) string {
 		return strings.ToLower(strings.Replace(pair, "-", "", 1))
 	})
@@ -67,6 +69,9 @@ func (p *bitstamp) received(c *conn, b []byte) {
 		// One that does not exist is acknowledged and stays silent.
 		if !slices.Contains(st.held, channel) {
 			st.held = append(st.held, channel)
+			if id, ok := strings.CutPrefix(channel, "live_orders_"); ok && p.byID[id] != nil {
+				p.byID[id].v.showOrders()
+			}
 		}
 		answer("bts:subscription_succeeded", channel, `{}`)
 	case "bts:unsubscribe":
@@ -106,6 +111,9 @@ func (p *bitstamp) onBook(v *venue, ch *change) {
 	t.note(ch)
 	t.trades = t.trades[:0]
 	p.changed[t] = append(p.changed[t], ch.levels...)
+	if v.orders != nil {
+		p.onOrders(t, ch)
+	}
 	channel := "live_trades_" + t.id
 	to := p.wanting(channel)
 	for i := range ch.trades {
@@ -210,6 +218,9 @@ func (p *bitstamp) answer(r *http.Request) (code int, body []byte, symbol string
 	t := p.byID[id]
 	if !ok || t == nil {
 		return http.StatusNotFound, []byte(`{"status":"error","reason":"Not found","code":"404.002"}`), ""
+	}
+	if r.URL.Query().Get("group") == "2" {
+		return http.StatusOK, p.orderBook(t, max(p.s.market.now, t.at)/1e3), t.v.pair.spec.Pair
 	}
 	return http.StatusOK, p.book(t, max(p.s.market.now, t.at)/1e3, "", top(t, len(t.v.bids.lv)+len(t.v.asks.lv))), t.v.pair.spec.Pair
 }

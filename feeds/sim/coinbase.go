@@ -17,7 +17,7 @@ const (
 // subscriptions message gives them.
 var coinbaseChannels = map[string]string{
 	"level2": "level2", "level2_batch": "level2_50", "level2_50": "level2_50",
-	"matches": "matches", "heartbeat": "heartbeat", "status": "status",
+	"matches": "matches", "heartbeat": "heartbeat", "status": "status", "full": "full",
 }
 
 // coinbase speaks the Coinbase Exchange protocol. Its state is guarded by
@@ -112,6 +112,7 @@ func (p *coinbase) received(c *conn, b []byte) {
 		Type       string            `json:"type"`
 		ProductIDs []string          `json:"product_ids"`
 		Channels   []coinbaseChannel `json:"channels"`
+		coinbaseAuth
 	}
 	if err := json.Unmarshal(b, &m); err != nil {
 		p.fail(c, "Malformed JSON", err.Error())
@@ -128,6 +129,10 @@ func (p *coinbase) received(c *conn, b []byte) {
 		ch := &m.Channels[i]
 		if coinbaseChannels[ch.Name] == "" {
 			p.fail(c, text, ch.Name+" is not a valid channel")
+			return
+		}
+		if on && ch.Name == "full" && !p.authentic(m.coinbaseAuth, "GET", "/users/self/verify") {
+			p.fail(c, "Authentication Failed", "")
 			return
 		}
 		if len(ch.ProductIDs) == 0 {
@@ -169,6 +174,8 @@ func (p *coinbase) received(c *conn, b []byte) {
 	p.s.send(message{kindControl, "", p.listing(st)}, c)
 	for _, s := range starts {
 		switch s.channel {
+		case "full":
+			s.product.v.showOrders()
 		case "level2", "level2_50":
 			p.s.send(message{kindSnapshot, s.product.id, p.snapshot(s.product)}, c)
 		case "matches":
@@ -372,6 +379,9 @@ func (p *coinbase) onBook(v *venue, ch *change) {
 		}
 	}
 	pr.at = ch.time
+	if v.orders != nil {
+		p.onOrders(pr, ch)
+	}
 	if len(ch.trades) == 0 {
 		return
 	}

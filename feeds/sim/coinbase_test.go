@@ -169,7 +169,7 @@ func TestCoinbaseSubscriptions(t *testing.T) {
 	c.send(`{"type":"subscribe","product_ids":["BTC-XXX"],"channels":["matches"]}`)
 	c.want(`{"type":"error","message":"Failed to subscribe","reason":"BTC-XXX is not a valid product"}`)
 	c.send(`{"type":"subscribe","product_ids":["BTC-USD"],"channels":["full"]}`)
-	c.wantPart(`"type":"error"`, "full")
+	c.wantPart(`"type":"error"`, "Authentication Failed")
 	c.send(`{"type":"dance"}`)
 	c.wantPart(`"type":"error"`)
 	c.send(`{`)

@@ -38,6 +38,7 @@ type venue struct {
 	recent     []trade // the last 50, oldest first
 	change     change  // scratch, valid during onBook
 	lastEvent  int64
+	orders     *bookOrders // behind the levels, once somebody wants to see them
 }
 
 // trade is one print: a taker met one resting level.
@@ -166,6 +167,9 @@ func (v *venue) event(m *Market, at int64, u float64) {
 	v.lastEvent = max(v.lastEvent+1000, at) // microseconds apart, as the wire can tell
 	v.change.time = v.lastEvent
 	v.change.levels, v.change.trades = v.change.levels[:0], v.change.trades[:0]
+	if v.orders != nil {
+		v.orders.events = v.orders.events[:0]
+	}
 	switch {
 	case u < 0.08:
 		v.marketOrder()
@@ -197,8 +201,17 @@ func (v *venue) side(bid bool) *ladder {
 // set changes a level and notes it.
 func (v *venue) set(bid bool, price, size int64) {
 	size = min(size, v.usual*1000)
+	if v.orders != nil {
+		v.orders.resize(bid, price, size)
+	} else {
+		v.seq++
+	}
+	v.note(bid, price, size)
+}
+
+// note changes a level whose orders have changed.
+func (v *venue) note(bid bool, price, size int64) {
 	v.side(bid).set(price, size)
-	v.seq++
 	v.change.levels = append(v.change.levels, levelChange{bid, price, size})
 }
 
@@ -234,19 +247,37 @@ func (v *venue) take(buy bool, size, limit int64) {
 	book := v.side(!buy)
 	taker := mix(v.hash ^ uint64(v.takers))
 	v.takers++
+	order := -1
+	var taken, worst int64
+	defer func() {
+		if order >= 0 {
+			v.orders.end(order, taker, taken, worst)
+		}
+	}()
 	for size > 0 && len(book.lv) > 3 {
 		b := book.best()
 		if limit != 0 && book.better(limit, b.price) {
 			return
 		}
 		n := min(size, b.size)
+		k := levelKey{!buy, b.price}
+		maker := mix(v.hash ^ uint64(b.price)<<20)
+		if v.orders != nil {
+			if order < 0 {
+				order, taker = v.orders.begin(buy)
+			}
+			n = min(n, v.orders.queues[k][0].size)
+			maker = v.orders.fill(k, n)
+			taken, worst = taken+n, b.price
+		} else {
+			v.seq++
+		}
 		size -= n
 		v.tradeID++
 		v.trades++
-		v.seq++
 		v.last = trade{
 			id: v.tradeID, seq: v.seq, time: v.change.time, price: b.price, size: n, buy: buy,
-			maker: mix(v.hash ^ uint64(b.price)<<20), taker: taker,
+			maker: maker, taker: taker,
 		}
 		v.change.trades = append(v.change.trades, v.last)
 		if len(v.recent) == 50 {
@@ -254,7 +285,13 @@ func (v *venue) take(buy bool, size, limit int64) {
 			v.recent = v.recent[:49]
 		}
 		v.recent = append(v.recent, v.last)
-		v.set(!buy, b.price, b.size-n)
+		if v.orders == nil {
+			v.set(!buy, b.price, b.size-n)
+			continue
+		}
+		v.orders.events[len(v.orders.events)-1].trade = v.last
+		v.orders.filled(k)
+		v.note(!buy, b.price, b.size-n)
 	}
 }
 

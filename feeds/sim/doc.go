@@ -24,7 +24,11 @@
 // fractions of shares; bars of a second and of a minute from the stock's own
 // trades.
 //
-// Not modelled: single orders and queue positions, auctions and halts, trading
+// Books that are shown order by order have orders behind their levels from the
+// moment when somebody asks: queues that add up to the levels at every instant,
+// takers that meet one order after the other.
+//
+// Not modelled: auctions and halts, trading
 // outside regular hours, corrections, holidays (it is always shortly after the
 // open), correlation between symbols, a reaction of the market to anything but
 // chance.
@@ -41,8 +45,8 @@
 //
 // [Server] behaves as the provider does, including where that is unpleasant:
 // acks that do not name what was refused, evictions, levels that silently fall
-// off the end of a book. What it does not do: compression, Kraken's ticker, ohlc
-// and level3, Coinbase's ticker and full, Polygon's NOI, FMV, LV and crypto bars,
+// off the end of a book. What it does not do: compression, Kraken's ticker and
+// ohlc, Coinbase's ticker, Polygon's NOI, FMV, LV and crypto bars,
 // and rate limits. Currencies, indices, options and futures are there so that every
 // kind of message comes, with a contract or two each.
 //

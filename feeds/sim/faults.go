@@ -103,7 +103,8 @@ func (s *Server) CloseAll(code int) {
 	})
 }
 
-// RefuseKeys makes Polygon answer every key with auth_failed, or ends that.
+// RefuseKeys makes Polygon answer every key with auth_failed, and Coinbase and Kraken
+// refuse those who ask for single orders, or ends that.
 // Connections that are signed in stay.
 func (s *Server) RefuseKeys(on bool) { s.locked(func() { s.faults.refuseKeys = on }) }
 

@@ -27,6 +27,10 @@ type kraken struct {
 	bySymbol map[string]*venue
 	views    map[*venue][]*krakenView
 	scratch  []levelChange
+
+	orderViews map[*venue][]*krakenOrderView
+	tokens     map[string]bool // given out for level3
+	nonce      int64           // of the last request for one
 }
 
 // krakenView is a book cut to one depth, with those who follow it.
@@ -40,7 +44,7 @@ type krakenView struct {
 type krakenSub struct {
 	channel string
 	symbol  string // empty for instrument
-	depth   int    // 0 unless book
+	depth   int    // 0 unless book or level3
 }
 
 func (s krakenSub) String() string {
@@ -58,7 +62,8 @@ func (s krakenSub) String() string {
 type krakenConn struct{ subs []krakenSub }
 
 func newKraken(s *Server) *kraken {
-	p := &kraken{s: s, bySymbol: map[string]*venue{}, views: map[*venue][]*krakenView{}}
+	p := &kraken{s: s, bySymbol: map[string]*venue{}, views: map[*venue][]*krakenView{},
+		orderViews: map[*venue][]*krakenOrderView{}, tokens: map[string]bool{}}
 	for _, c := range s.market.cryptos {
 		if v := c.at(Kraken); v != nil {
 			p.bySymbol[v.kraken] = v
@@ -111,6 +116,7 @@ func (p *kraken) received(c *conn, b []byte) {
 			Symbol   []string `json:"symbol"`
 			Depth    *int     `json:"depth"`
 			Snapshot *bool    `json:"snapshot"`
+			Token    string   `json:"token"`
 		} `json:"params"`
 	}
 	no, yes := false, true
@@ -133,12 +139,16 @@ func (p *kraken) received(c *conn, b []byte) {
 	on := m.Method == "subscribe"
 	depth := 0
 	switch m.Params.Channel {
-	case "book":
+	case "book", "level3":
 		depth = 10
 		if m.Params.Depth != nil {
 			depth = *m.Params.Depth
 		}
-		if !slices.Contains(krakenDepths, depth) {
+		if m.Params.Channel == "level3" && !p.tokens[m.Params.Token] {
+			fail("ESession:Invalid session", "")
+			return
+		}
+		if m.Params.Channel == "level3" && !slices.Contains(krakenOrderDepths, depth) || !slices.Contains(krakenDepths, depth) {
 			fail("Subscription depth not supported", "")
 			return
 		}
@@ -202,10 +212,13 @@ func (p *kraken) received(c *conn, b []byte) {
 func (p *kraken) add(c *conn, sub krakenSub) {
 	st := c.state.(*krakenConn)
 	st.subs = append(st.subs, sub)
+	v := p.bySymbol[sub.symbol]
+	if sub.channel == "level3" {
+		p.addOrders(c, v, sub.depth)
+	}
 	if sub.channel != "book" {
 		return
 	}
-	v := p.bySymbol[sub.symbol]
 	w := p.view(v, sub.depth)
 	if w == nil {
 		w = &krakenView{depth: sub.depth}
@@ -218,10 +231,13 @@ func (p *kraken) add(c *conn, sub krakenSub) {
 func (p *kraken) drop(c *conn, sub krakenSub) {
 	st := c.state.(*krakenConn)
 	st.subs = slices.DeleteFunc(st.subs, func(s krakenSub) bool { return s == sub })
+	v := p.bySymbol[sub.symbol]
+	if sub.channel == "level3" {
+		p.dropOrders(c, v, sub.depth)
+	}
 	if sub.channel != "book" {
 		return
 	}
-	v := p.bySymbol[sub.symbol]
 	w := p.view(v, sub.depth)
 	w.to = slices.DeleteFunc(w.to, func(o *conn) bool { return o == c })
 	if len(w.to) == 0 {
@@ -305,6 +321,9 @@ func (p *kraken) onBook(v *venue, ch *change) {
 		if to := p.wanting(sub); len(to) > 0 {
 			p.s.send(message{kindData, v.pair.spec.Pair, p.trades(v, "update", ch.trades)}, to...)
 		}
+	}
+	for _, w := range p.orderViews[v] {
+		p.updateOrders(v, w, ch)
 	}
 	for _, w := range p.views[v] {
 		p.update(v, w, ch)
@@ -406,6 +425,8 @@ func (p *kraken) snapshot(c *conn, sub krakenSub) {
 	case "trade":
 		v := p.bySymbol[sub.symbol]
 		p.s.send(message{kindData, v.pair.spec.Pair, p.trades(v, "snapshot", v.recent)}, c)
+	case "level3":
+		p.orderSnapshot(c, p.bySymbol[sub.symbol], sub.depth)
 	case "book":
 		v := p.bySymbol[sub.symbol]
 		w := p.view(v, sub.depth)

@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -42,6 +44,11 @@ func (s *Server) serveREST(w http.ResponseWriter, r *http.Request) bool {
 	if !ok || websocket.IsWebSocketUpgrade(r) {
 		return false
 	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, readLimit))
+	if err != nil {
+		return true // the client went away
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	s.market.mu.Lock()
 	s.requests = append(s.requests, r.URL.RequestURI())
 	f := &s.faults.rest

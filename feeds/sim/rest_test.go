@@ -222,9 +222,9 @@ func TestAnswersOverHTTP(t *testing.T) {
 		t.Errorf("%d %s", code, body)
 	}
 	// A provider without any of this refuses what is no upgrade.
-	s = newServer(t, Config{Provider: "kraken", Market: newMarket(t, 1)})
+	s = newServer(t, Config{Provider: "polygon", Market: newMarket(t, 1)})
 	if code, _, _ := get(t, s, "/api/v3/depth?symbol=BTCUSD"); code != 400 {
-		t.Errorf("kraken answers %d", code)
+		t.Errorf("polygon answers %d", code)
 	}
 }
 

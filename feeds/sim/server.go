@@ -20,8 +20,12 @@ type Config struct {
 	Provider string
 	// Market is what is shown. It is stepped by its owner, not by the server.
 	Market *Market
-	// Keys are the API keys that Polygon accepts; empty means any.
+	// Keys are the API keys that Polygon, Coinbase and Kraken accept; empty means
+	// any.
 	Keys []string
+	// Secret is what requests for single orders at Coinbase and Kraken are signed
+	// with, in base64; empty takes any signature.
+	Secret string
 	// MaxConnections is how many connections Polygon allows a key in one
 	// market; 0 means 1. The newest login wins.
 	MaxConnections int
