@@ -54,7 +54,7 @@ func (c *Client) dispatch(l *link, m wire.Message) {
 	case *wire.Status:
 		c.routed(m.SID, func(r route) {
 			c.lossless(r, &m.Header, 0, func(int) (Update, error) {
-				return &Status{Meta: r.y.meta, State: m.State, Reason: m.Reason, Since: micros(m.Since)}, nil
+				return readStatus(r.y.meta, &m.StatusFields)
 			})
 		})
 	case *wire.Gap:

@@ -220,7 +220,7 @@ func (y *symbolState) firstRaw(m *wire.Snapshot) (Update, error) {
 		if err := json.Unmarshal(m.Raw, &f); err != nil || f.State == "" {
 			return nil, err
 		}
-		return &Status{Meta: y.meta, State: f.State, Reason: f.Reason, Since: micros(f.Since)}, nil
+		return readStatus(y.meta, &f.StatusFields)
 	}
 	var f wire.Bar
 	if err := json.Unmarshal(m.Raw, &f); err != nil || f.Start == 0 {

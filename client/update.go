@@ -176,13 +176,6 @@ type Bar struct {
 	Trades                               uint64
 }
 
-// Status is the trading status of an instrument, or the health of a venue.
-type Status struct {
-	Meta
-	State, Reason string
-	Since         time.Time
-}
-
 // parseDecimal reads the canonical text of a number. Why the bound and no
 // exponent: "1e999999999" is a short text and an enormous number.
 func parseDecimal(s string) (decimal.Decimal, error) {

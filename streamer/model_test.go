@@ -376,6 +376,8 @@ func (c *modelClient) take(msg []byte) {
 		c.delta(msg, m)
 	case *wire.Trade:
 		c.trade(msg, m)
+	case *wire.Status:
+		c.delta(msg, &wire.Delta{State: wire.State{Header: m.Header}})
 	default:
 		c.fatal(msg, "unexpected %T", m)
 	}
@@ -569,7 +571,10 @@ func (c *modelClient) apply(st *modelStream, msg []byte, m *wire.State) {
 				c.fatal(msg, "crc of what the client holds is %d", got)
 			}
 		}
-	case wire.ChannelQuote, wire.ChannelTicker:
+	case wire.ChannelQuote, wire.ChannelTicker, wire.ChannelStatus:
+		if st.channel == wire.ChannelStatus && raw["state"] != nil {
+			st.fields = make(map[string]string) // each is whole
+		}
 		for name, value := range raw {
 			switch name {
 			case "type", "sid", "channel", "symbol", "venue", "epoch", "seq", "prev", "n", "span", "ts", "rx", "tx", "merged":
@@ -644,6 +649,10 @@ func (w *world) differs(st *modelStream, v *orderbook.View) error {
 	case wire.ChannelQuote:
 		if want := w.wantQuote(st, v); !maps.Equal(want, st.fields) {
 			return fmt.Errorf("quote is\n%v, want\n%v", st.fields, want)
+		}
+	case wire.ChannelStatus:
+		if want := w.wantStatus(st, v); !maps.Equal(want, st.fields) {
+			return fmt.Errorf("status is\n%v, want\n%v", st.fields, want)
 		}
 	case wire.ChannelTicker:
 		want, is := w.wantTicker(v), maps.Clone(st.fields)
@@ -853,6 +862,64 @@ func (w *world) wantQuote(st *modelStream, v *orderbook.View) map[string]string 
 	return out
 }
 
+func (w *world) wantStatus(st *modelStream, v *orderbook.View) map[string]string {
+	s, out := &v.Status, make(map[string]string)
+	price := func(p market.Price) string { return numText(p, v.Scale.Price) }
+	micros := func(name string, ns int64) {
+		if ns != 0 {
+			out[name] = fmt.Sprint(ns / 1000)
+		}
+	}
+	state := s.Trading
+	var venues []string
+	for _, x := range v.Venues {
+		if x.State == orderbook.StateNone || st.venue != "*" && st.venue != w.dir.VenueName(x.Venue) {
+			continue
+		}
+		if s.Trading == market.StatusUnknown {
+			switch {
+			case x.State == orderbook.StateLive:
+				state = market.StatusTrading
+			case x.State == orderbook.StateHalted && state == market.StatusUnknown:
+				state = market.StatusHalted
+			}
+		}
+		cause := ""
+		if x.Cause != orderbook.CauseNone {
+			cause = fmt.Sprintf(`,"cause":%q`, x.Cause)
+		}
+		venues = append(venues, fmt.Sprintf(`{"venue":%q,"state":%q%s,"since":%d}`, w.dir.VenueName(x.Venue), x.State, cause, x.Since/1000))
+	}
+	out["state"], out["session"] = quoted(state.String()), quoted(s.Session.String())
+	if len(venues) > 0 {
+		out["venues"] = "[" + strings.Join(venues, ",") + "]"
+	}
+	if text := s.Reason.String(); text != "" {
+		out["reason"] = quoted(text)
+	}
+	micros("since", s.Since)
+	micros("session_end", s.SessionEnd)
+	micros("limit_since", s.LimitSince)
+	if s.Limit != orderbook.LimitNone {
+		out["limit"] = quoted(s.Limit.String())
+	}
+	if s.BandHigh != 0 {
+		out["bands"] = fmt.Sprintf(`{"low":%q,"high":%q}`, price(s.BandLow), price(s.BandHigh))
+	}
+	if i := &s.Imbalance; *i != (orderbook.Imbalance{}) {
+		text := fmt.Sprintf(`{"venue":%q,"side":%q`, w.dir.VenueName(i.Venue), i.Side)
+		if i.Auction != 0 {
+			text += fmt.Sprintf(`,"auction":%q`, string(rune(i.Auction)))
+		}
+		if i.AuctionTime != 0 {
+			text += fmt.Sprintf(`,"auction_time":%d`, i.AuctionTime)
+		}
+		out["imbalance"] = text + fmt.Sprintf(`,"price":%q,"size":%q,"paired":%q,"ts":%d}`, price(i.Price),
+			numText(i.Size, v.Scale.Size), numText(i.Paired, v.Scale.Size), i.Time/1000)
+	}
+	return out
+}
+
 func (w *world) wantTicker(v *orderbook.View) map[string]string {
 	t, out := &v.Ticker, make(map[string]string)
 	price := func(name string, p market.Price, has bool) {
@@ -925,8 +992,11 @@ func (c *modelClient) skipsNothing(st *modelStream, msg []byte, from, to uint64)
 	was := *st
 	was.bids, was.asks, _ = c.w.wantBook(st, v)
 	was.fields = c.w.wantQuote(st, v)
-	if st.channel == wire.ChannelTicker {
+	switch st.channel {
+	case wire.ChannelTicker:
 		was.fields = c.w.wantTicker(v)
+	case wire.ChannelStatus:
+		was.fields = c.w.wantStatus(st, v)
 	}
 	for seq := from + 1; seq < to; seq++ {
 		v := c.w.at(st.symbol, st.epoch, seq)
@@ -944,6 +1014,8 @@ func concerned(ch wire.Channel, venue market.VenueID, g *given) bool {
 	switch {
 	case ch == wire.ChannelTicker:
 		return is(orderbook.ChangedTicker)
+	case ch == wire.ChannelStatus:
+		return is(orderbook.ChangedStatus | orderbook.ChangedVenues)
 	case venue != market.Consolidated:
 		return is(0) || g.venues[venue]
 	case ch == wire.ChannelQuote:
@@ -1161,7 +1233,7 @@ func (w *world) anySID(c *modelClient) (uint64, bool) {
 // subscribe asks for something, and resumes where it can.
 func (w *world) subscribe(c *modelClient) {
 	r := w.sim.rand
-	channel := []string{"book", "book", "quote", "trade", "ticker"}[r.IntN(5)]
+	channel := []string{"book", "book", "quote", "trade", "ticker", "status"}[r.IntN(6)]
 	symbols := [][]string{{"BTC-USD"}, {"AAPL", "ETH-USD"}, {"*"}, {"BTC-*", "BTC-USD"}, {"NONE"}, {"AAPL", "NONE"}}[r.IntN(6)]
 	req := map[string]any{"op": "subscribe", "id": 1, "channel": channel, "symbols": symbols, "interval": anyInterval(w)}
 	if channel == "book" {

@@ -13,7 +13,7 @@ import (
 
 // served are the channels that this server has.
 var served = map[wire.Channel]bool{
-	wire.ChannelQuote: true, wire.ChannelBook: true, wire.ChannelTrade: true, wire.ChannelTicker: true,
+	wire.ChannelQuote: true, wire.ChannelBook: true, wire.ChannelTrade: true, wire.ChannelTicker: true, wire.ChannelStatus: true,
 }
 
 func servedNames() string {

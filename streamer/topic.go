@@ -150,6 +150,8 @@ func (l *lane) newContent(key topicKey) content {
 		return &quoteContent{key: key, lane: l}
 	case wire.ChannelTicker:
 		return &tickerContent{format: key.format, lane: l, conflated: key.interval > 0}
+	case wire.ChannelStatus:
+		return &statusContent{key: key, lane: l}
 	default: // trade; requests for others were refused
 		return &tradeContent{format: key.format, venue: key.venue, lane: l}
 	}
@@ -313,7 +315,11 @@ func (t *topic) emit(v *orderbook.View, now int64) {
 		h.Span = t.noted.rx - t.since
 	}
 	var changed bool
-	l.buf, l.mark = f.BeginDelta(l.buf[:0], &h)
+	if t.key.channel == wire.ChannelStatus {
+		l.buf, l.mark = f.BeginStatus(l.buf[:0], &h)
+	} else {
+		l.buf, l.mark = f.BeginDelta(l.buf[:0], &h)
+	}
 	if l.buf, changed = t.content.delta(l.buf, v); !changed {
 		// What came to nothing is part of the next message's n, unless that is to
 		// stand for one change.

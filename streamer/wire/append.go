@@ -57,6 +57,9 @@ func AppendDelta(dst []byte, h *Head) []byte { return appendEvent(dst, `{"type":
 // AppendTrade begins a message of prints.
 func AppendTrade(dst []byte, h *Head) []byte { return appendEvent(dst, `{"type":"trade","sid":`, h) }
 
+// AppendStatus begins a status.
+func AppendStatus(dst []byte, h *Head) []byte { return appendEvent(dst, `{"type":"status","sid":`, h) }
+
 func appendEvent(dst []byte, start string, h *Head) []byte {
 	dst = append(dst, start...)
 	dst = strconv.AppendUint(dst, h.SID, 10)

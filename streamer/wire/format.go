@@ -74,10 +74,11 @@ const (
 	messageSnapshot = 9
 	messageDelta    = 10
 	messageTrade    = 11
+	messageStatus   = 13
 )
 
 // contents are the field numbers of the channels' contents in a snapshot or update.
-var contents = [NumChannels]protowire.Number{ChannelQuote: 10, ChannelBook: 11, ChannelTrade: 12, ChannelTicker: 13}
+var contents = [NumChannels]protowire.Number{ChannelQuote: 10, ChannelBook: 11, ChannelTrade: 12, ChannelTicker: 13, ChannelStatus: 20}
 
 // Mark is where something that was begun goes on.
 type Mark int
@@ -112,6 +113,14 @@ func (f Format) BeginTrade(dst []byte, h *Head) ([]byte, Mark) {
 		return AppendTrade(dst, h), Mark(messageTrade)
 	}
 	return f.beginUpdate(dst, h, messageTrade)
+}
+
+// BeginStatus begins a status, which is whole.
+func (f Format) BeginStatus(dst []byte, h *Head) ([]byte, Mark) {
+	if f != FormatProto {
+		return AppendStatus(dst, h), Mark(messageStatus)
+	}
+	return f.beginUpdate(dst, h, messageStatus)
 }
 
 func (f Format) beginUpdate(dst []byte, h *Head, kind protowire.Number) ([]byte, Mark) {

@@ -33,6 +33,32 @@ var (
 	KeyOutSince = Key{"since", 4}
 	KeyOutSide  = Key{"side", 5}
 
+	// Of wirev1.Status and its parts.
+	KeyStatusState    = Key{"state", 1}
+	KeyReason         = Key{"reason", 2}
+	KeySince          = Key{"since", 3}
+	KeySession        = Key{"session", 4}
+	KeySessionEnd     = Key{"session_end", 5}
+	KeyLimit          = Key{"limit", 6}
+	KeyLimitSince     = Key{"limit_since", 7}
+	KeyBands          = Key{"bands", 8}
+	KeyImbalance      = Key{"imbalance", 9}
+	KeyVenues         = Key{"venues", 10}
+	KeyBandLow        = Key{"low", 1}
+	KeyBandHigh       = Key{"high", 2}
+	KeyImbalanceVenue = Key{"venue", 1}
+	KeyImbalanceSide  = Key{"side", 2}
+	KeyAuction        = Key{"auction", 3}
+	KeyAuctionTime    = Key{"auction_time", 4}
+	KeyImbalancePrice = Key{"price", 5}
+	KeyImbalanceSize  = Key{"size", 6}
+	KeyPaired         = Key{"paired", 7}
+	KeyImbalanceTS    = Key{"ts", 8}
+	KeyVenueName      = Key{"venue", 1}
+	KeyVenueState     = Key{"state", 2}
+	KeyVenueCause     = Key{"cause", 3}
+	KeyVenueSince     = Key{"since", 4}
+
 	// Of wirev1.VenueSizes and wirev1.Level: sizes by venue.
 	KeyVenueSizes  = Key{"", 1}
 	KeyLevelVenues = Key{"", 3}

@@ -340,12 +340,51 @@ type Gap struct {
 	Reason string `json:"reason"`
 }
 
-// Status is a change of trading status or of a venue's health.
+// Status is whether and how an instrument trades, and how its venues are. Each is
+// whole. A snapshot of the channel has the same fields.
 type Status struct {
 	Header
-	State  string `json:"state"`
-	Reason string `json:"reason,omitempty"`
-	Since  int64  `json:"since,omitempty"` // µs since the Unix epoch
+	StatusFields
+}
+
+// StatusFields are the fields of the status channel.
+type StatusFields struct {
+	State      string       `json:"state"`                 // "trading", "halted", "closed", "restricted", "unknown"
+	Reason     string       `json:"reason,omitempty"`      // the market's code: "T12", "LUDP"
+	Since      int64        `json:"since,omitempty"`       // of a state that a SIP told, µs since the Unix epoch
+	Session    string       `json:"session,omitempty"`     // "pre", "regular", "post", "closed", "continuous"
+	SessionEnd int64        `json:"session_end,omitempty"` // µs since the Unix epoch; absent: the market never closes
+	Limit      string       `json:"limit,omitempty"`       // "up", "down": the quote sits at a band
+	LimitSince int64        `json:"limit_since,omitempty"` // µs since the Unix epoch
+	Bands      *Bands       `json:"bands,omitempty"`
+	Imbalance  *Imbalance   `json:"imbalance,omitempty"`
+	Venues     []VenueState `json:"venues,omitempty"`
+}
+
+// Bands are LULD price bands.
+type Bands struct {
+	Low  string `json:"low"`
+	High string `json:"high"`
+}
+
+// Imbalance is what a market told last of an auction to come.
+type Imbalance struct {
+	Venue       string `json:"venue"`
+	Side        string `json:"side"`                   // that is too large; "" unknown
+	Auction     string `json:"auction,omitempty"`      // its letter: "O" open, "M" close
+	AuctionTime uint64 `json:"auction_time,omitempty"` // New York's clock, 930 for 9:30
+	Price       string `json:"price"`
+	Size        string `json:"size"`   // that finds no counterpart
+	Paired      string `json:"paired"` // that does
+	TS          int64  `json:"ts,omitempty"`
+}
+
+// VenueState is how far a venue can be trusted.
+type VenueState struct {
+	Venue string `json:"venue"`
+	State string `json:"state"`
+	Cause string `json:"cause,omitempty"`
+	Since int64  `json:"since"` // µs since the Unix epoch
 }
 
 // Heartbeat says that the connection is alive and how late it is.
@@ -529,6 +568,9 @@ func typeOf(b []byte) (string, error) {
 // Append appends a message as JSON, its type first. It serves control messages,
 // tests and tools; the streamer's market data goes through its own encoders.
 func Append(dst []byte, m Message) ([]byte, error) {
+	if s, ok := m.(*Snapshot); ok && s.Raw != nil {
+		return append(dst, s.Raw...), nil
+	}
 	if u, ok := m.(*Unknown); ok {
 		return append(dst, u.Raw...), nil
 	}

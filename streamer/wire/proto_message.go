@@ -157,6 +157,12 @@ func (r *ProtoReader) Parse(b []byte) (Message, error) {
 		return r.delta(b.Delta)
 	case *wirev1.Message_Trade:
 		return r.trade(b.Trade)
+	case *wirev1.Message_Status:
+		n, err := r.numbers(b.Status.Sid)
+		if err != nil {
+			return nil, fmt.Errorf("read status: %w", err)
+		}
+		return &Status{header(b.Status), n.status(b.Status.GetStatus())}, nil
 	}
 	return &Unknown{Name: "unknown"}, nil
 }
@@ -229,7 +235,33 @@ func (r *ProtoReader) snapshot(p *wirev1.Snapshot) (Message, error) {
 	if err := n.content(&m.State, p.GetQuote(), p.GetBook(), p.GetTrades(), p.GetTicker()); err != nil {
 		return nil, fmt.Errorf("read snapshot: %w", err)
 	}
+	if st := p.GetStatus(); st != nil {
+		whole := struct {
+			Type string `json:"type"`
+			Header
+			StatusFields
+		}{m.Type(), m.Header, n.status(st)}
+		if m.Raw, err = json.Marshal(&whole); err != nil {
+			return nil, fmt.Errorf("read snapshot: %w", err)
+		}
+	}
 	return m, nil
+}
+
+func (n numbers) status(p *wirev1.Status) StatusFields {
+	f := StatusFields{State: p.GetState(), Reason: p.GetReason(), Since: p.GetSince() / 1000, Session: p.GetSession(),
+		SessionEnd: p.GetSessionEnd() / 1000, Limit: p.GetLimit(), LimitSince: p.GetLimitSince() / 1000}
+	if b := p.GetBands(); b != nil {
+		f.Bands = &Bands{n.price(b.Low), n.price(b.High)}
+	}
+	if i := p.GetImbalance(); i != nil {
+		f.Imbalance = &Imbalance{Venue: i.Venue, Side: i.Side, Auction: i.Auction, AuctionTime: i.AuctionTime, Price: n.price(i.Price),
+			Size: n.size(i.Size), Paired: n.size(i.Paired), TS: i.Ts / 1000}
+	}
+	for _, v := range p.GetVenues() {
+		f.Venues = append(f.Venues, VenueState{v.Venue, v.State, v.Cause, v.Since / 1000})
+	}
+	return f
 }
 
 func header(p *wirev1.Update) Header {

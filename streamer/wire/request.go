@@ -22,7 +22,7 @@ const (
 // The defaults of a subscription.
 const (
 	DefaultDepth    = 10
-	DefaultInterval = 100 * time.Millisecond // 0 for trade and bar
+	DefaultInterval = 100 * time.Millisecond // 0 for trade, bar and status
 	DefaultBar      = "1m"
 	DefaultWeight   = 1
 )
@@ -172,7 +172,7 @@ func (r *Request) Resolve() {
 	}
 	if !r.Has(FieldInterval) {
 		r.Interval = DefaultInterval
-		if r.Channel == ChannelTrade || r.Channel == ChannelBar {
+		if r.Channel == ChannelTrade || r.Channel == ChannelBar || r.Channel == ChannelStatus {
 			r.Interval = 0
 		}
 	}

@@ -96,7 +96,7 @@ func TestResolveDefaults(t *testing.T) {
 		"trade":  {Venue: "*", Checksum: true, Weight: 1},
 		"ticker": {Venue: "*", Interval: DefaultInterval, Checksum: true, Weight: 1},
 		"bar":    {Venue: "*", Checksum: true, Weight: 1, Bar: DefaultBar},
-		"status": {Venue: "*", Interval: DefaultInterval, Checksum: true, Weight: 1},
+		"status": {Venue: "*", Checksum: true, Weight: 1},
 	}
 	for name, want := range cases {
 		want.Op, want.Given = OpSubscribe, FieldChannel|FieldSymbols

@@ -1412,6 +1412,7 @@ type Snapshot struct {
 	//	*Snapshot_Book
 	//	*Snapshot_Trades
 	//	*Snapshot_Ticker
+	//	*Snapshot_Status
 	Content       isSnapshot_Content `protobuf_oneof:"content"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1553,6 +1554,15 @@ func (x *Snapshot) GetTicker() *Ticker {
 	return nil
 }
 
+func (x *Snapshot) GetStatus() *Status {
+	if x != nil {
+		if x, ok := x.Content.(*Snapshot_Status); ok {
+			return x.Status
+		}
+	}
+	return nil
+}
+
 type isSnapshot_Content interface {
 	isSnapshot_Content()
 }
@@ -1573,6 +1583,10 @@ type Snapshot_Ticker struct {
 	Ticker *Ticker `protobuf:"bytes,13,opt,name=ticker,proto3,oneof"`
 }
 
+type Snapshot_Status struct {
+	Status *Status `protobuf:"bytes,20,opt,name=status,proto3,oneof"`
+}
+
 func (*Snapshot_Quote) isSnapshot_Content() {}
 
 func (*Snapshot_Book) isSnapshot_Content() {}
@@ -1580,6 +1594,8 @@ func (*Snapshot_Book) isSnapshot_Content() {}
 func (*Snapshot_Trades) isSnapshot_Content() {}
 
 func (*Snapshot_Ticker) isSnapshot_Content() {}
+
+func (*Snapshot_Status) isSnapshot_Content() {}
 
 // Update leads a stream from prev to seq: a delta of a state, or events.
 type Update struct {
@@ -1598,6 +1614,7 @@ type Update struct {
 	//	*Update_Book
 	//	*Update_Trades
 	//	*Update_Ticker
+	//	*Update_Status
 	Content       isUpdate_Content `protobuf_oneof:"content"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1732,6 +1749,15 @@ func (x *Update) GetTicker() *Ticker {
 	return nil
 }
 
+func (x *Update) GetStatus() *Status {
+	if x != nil {
+		if x, ok := x.Content.(*Update_Status); ok {
+			return x.Status
+		}
+	}
+	return nil
+}
+
 type isUpdate_Content interface {
 	isUpdate_Content()
 }
@@ -1752,6 +1778,10 @@ type Update_Ticker struct {
 	Ticker *Ticker `protobuf:"bytes,13,opt,name=ticker,proto3,oneof"`
 }
 
+type Update_Status struct {
+	Status *Status `protobuf:"bytes,20,opt,name=status,proto3,oneof"`
+}
+
 func (*Update_Quote) isUpdate_Content() {}
 
 func (*Update_Book) isUpdate_Content() {}
@@ -1759,6 +1789,8 @@ func (*Update_Book) isUpdate_Content() {}
 func (*Update_Trades) isUpdate_Content() {}
 
 func (*Update_Ticker) isUpdate_Content() {}
+
+func (*Update_Status) isUpdate_Content() {}
 
 // VenueSize is the size that one venue shows.
 type VenueSize struct {
@@ -2833,6 +2865,347 @@ func (x *Ticker) GetMerged() *Merged {
 	return nil
 }
 
+// Status is whether and how an instrument trades, and how its venues are. It is
+// always whole.
+type Status struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	State         string                 `protobuf:"bytes,1,opt,name=state,proto3" json:"state,omitempty"`   // "trading", "halted", "closed", "restricted", "unknown"
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"` // the market's code
+	Since         int64                  `protobuf:"fixed64,3,opt,name=since,proto3" json:"since,omitempty"`
+	Session       string                 `protobuf:"bytes,4,opt,name=session,proto3" json:"session,omitempty"` // "pre", "regular", "post", "closed", "continuous"
+	SessionEnd    int64                  `protobuf:"fixed64,5,opt,name=session_end,json=sessionEnd,proto3" json:"session_end,omitempty"`
+	Limit         string                 `protobuf:"bytes,6,opt,name=limit,proto3" json:"limit,omitempty"` // "up", "down": the quote sits at a band
+	LimitSince    int64                  `protobuf:"fixed64,7,opt,name=limit_since,json=limitSince,proto3" json:"limit_since,omitempty"`
+	Bands         *Bands                 `protobuf:"bytes,8,opt,name=bands,proto3" json:"bands,omitempty"`
+	Imbalance     *Imbalance             `protobuf:"bytes,9,opt,name=imbalance,proto3" json:"imbalance,omitempty"`
+	Venues        []*VenueState          `protobuf:"bytes,10,rep,name=venues,proto3" json:"venues,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Status) Reset() {
+	*x = Status{}
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Status) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Status) ProtoMessage() {}
+
+func (x *Status) ProtoReflect() protoreflect.Message {
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Status.ProtoReflect.Descriptor instead.
+func (*Status) Descriptor() ([]byte, []int) {
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Status) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Status) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Status) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *Status) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *Status) GetSessionEnd() int64 {
+	if x != nil {
+		return x.SessionEnd
+	}
+	return 0
+}
+
+func (x *Status) GetLimit() string {
+	if x != nil {
+		return x.Limit
+	}
+	return ""
+}
+
+func (x *Status) GetLimitSince() int64 {
+	if x != nil {
+		return x.LimitSince
+	}
+	return 0
+}
+
+func (x *Status) GetBands() *Bands {
+	if x != nil {
+		return x.Bands
+	}
+	return nil
+}
+
+func (x *Status) GetImbalance() *Imbalance {
+	if x != nil {
+		return x.Imbalance
+	}
+	return nil
+}
+
+func (x *Status) GetVenues() []*VenueState {
+	if x != nil {
+		return x.Venues
+	}
+	return nil
+}
+
+// Bands are LULD price bands.
+type Bands struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Low           int64                  `protobuf:"zigzag64,1,opt,name=low,proto3" json:"low,omitempty"`
+	High          int64                  `protobuf:"zigzag64,2,opt,name=high,proto3" json:"high,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Bands) Reset() {
+	*x = Bands{}
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Bands) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Bands) ProtoMessage() {}
+
+func (x *Bands) ProtoReflect() protoreflect.Message {
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Bands.ProtoReflect.Descriptor instead.
+func (*Bands) Descriptor() ([]byte, []int) {
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Bands) GetLow() int64 {
+	if x != nil {
+		return x.Low
+	}
+	return 0
+}
+
+func (x *Bands) GetHigh() int64 {
+	if x != nil {
+		return x.High
+	}
+	return 0
+}
+
+// Imbalance is what a market told last of an auction to come.
+type Imbalance struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Venue         string                 `protobuf:"bytes,1,opt,name=venue,proto3" json:"venue,omitempty"`
+	Side          string                 `protobuf:"bytes,2,opt,name=side,proto3" json:"side,omitempty"` // that is too large
+	Auction       string                 `protobuf:"bytes,3,opt,name=auction,proto3" json:"auction,omitempty"`
+	AuctionTime   uint64                 `protobuf:"varint,4,opt,name=auction_time,json=auctionTime,proto3" json:"auction_time,omitempty"` // New York's clock, 930 for 9:30
+	Price         int64                  `protobuf:"zigzag64,5,opt,name=price,proto3" json:"price,omitempty"`
+	Size          int64                  `protobuf:"zigzag64,6,opt,name=size,proto3" json:"size,omitempty"`     // that finds no counterpart
+	Paired        int64                  `protobuf:"zigzag64,7,opt,name=paired,proto3" json:"paired,omitempty"` // that does
+	Ts            int64                  `protobuf:"fixed64,8,opt,name=ts,proto3" json:"ts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Imbalance) Reset() {
+	*x = Imbalance{}
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Imbalance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Imbalance) ProtoMessage() {}
+
+func (x *Imbalance) ProtoReflect() protoreflect.Message {
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Imbalance.ProtoReflect.Descriptor instead.
+func (*Imbalance) Descriptor() ([]byte, []int) {
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *Imbalance) GetVenue() string {
+	if x != nil {
+		return x.Venue
+	}
+	return ""
+}
+
+func (x *Imbalance) GetSide() string {
+	if x != nil {
+		return x.Side
+	}
+	return ""
+}
+
+func (x *Imbalance) GetAuction() string {
+	if x != nil {
+		return x.Auction
+	}
+	return ""
+}
+
+func (x *Imbalance) GetAuctionTime() uint64 {
+	if x != nil {
+		return x.AuctionTime
+	}
+	return 0
+}
+
+func (x *Imbalance) GetPrice() int64 {
+	if x != nil {
+		return x.Price
+	}
+	return 0
+}
+
+func (x *Imbalance) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Imbalance) GetPaired() int64 {
+	if x != nil {
+		return x.Paired
+	}
+	return 0
+}
+
+func (x *Imbalance) GetTs() int64 {
+	if x != nil {
+		return x.Ts
+	}
+	return 0
+}
+
+// VenueState is how far a venue can be trusted.
+type VenueState struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Venue         string                 `protobuf:"bytes,1,opt,name=venue,proto3" json:"venue,omitempty"`
+	State         string                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	Cause         string                 `protobuf:"bytes,3,opt,name=cause,proto3" json:"cause,omitempty"`
+	Since         int64                  `protobuf:"fixed64,4,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VenueState) Reset() {
+	*x = VenueState{}
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VenueState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VenueState) ProtoMessage() {}
+
+func (x *VenueState) ProtoReflect() protoreflect.Message {
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VenueState.ProtoReflect.Descriptor instead.
+func (*VenueState) Descriptor() ([]byte, []int) {
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *VenueState) GetVenue() string {
+	if x != nil {
+		return x.Venue
+	}
+	return ""
+}
+
+func (x *VenueState) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *VenueState) GetCause() string {
+	if x != nil {
+		return x.Cause
+	}
+	return ""
+}
+
+func (x *VenueState) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
 var File_streamer_wire_wirev1_quotewire_proto protoreflect.FileDescriptor
 
 const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
@@ -2973,7 +3346,7 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	"\tWatermark\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\x04R\x03sid\x12\x10\n" +
 	"\x03bar\x18\x02 \x01(\tR\x03bar\x12\x14\n" +
-	"\x05until\x18\x03 \x01(\x10R\x05until\"\xfe\x02\n" +
+	"\x05until\x18\x03 \x01(\x10R\x05until\"\xae\x03\n" +
 	"\bSnapshot\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\x04R\x03sid\x12\x18\n" +
 	"\achannel\x18\x02 \x01(\tR\achannel\x12\x16\n" +
@@ -2988,8 +3361,9 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	" \x01(\v2\x13.quotewire.v1.QuoteH\x00R\x05quote\x12(\n" +
 	"\x04book\x18\v \x01(\v2\x12.quotewire.v1.BookH\x00R\x04book\x12.\n" +
 	"\x06trades\x18\f \x01(\v2\x14.quotewire.v1.TradesH\x00R\x06trades\x12.\n" +
-	"\x06ticker\x18\r \x01(\v2\x14.quotewire.v1.TickerH\x00R\x06tickerB\t\n" +
-	"\acontent\"\xd4\x02\n" +
+	"\x06ticker\x18\r \x01(\v2\x14.quotewire.v1.TickerH\x00R\x06ticker\x12.\n" +
+	"\x06status\x18\x14 \x01(\v2\x14.quotewire.v1.StatusH\x00R\x06statusB\t\n" +
+	"\acontent\"\x84\x03\n" +
 	"\x06Update\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\x04R\x03sid\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x12\n" +
@@ -3003,7 +3377,8 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	" \x01(\v2\x13.quotewire.v1.QuoteH\x00R\x05quote\x12(\n" +
 	"\x04book\x18\v \x01(\v2\x12.quotewire.v1.BookH\x00R\x04book\x12.\n" +
 	"\x06trades\x18\f \x01(\v2\x14.quotewire.v1.TradesH\x00R\x06trades\x12.\n" +
-	"\x06ticker\x18\r \x01(\v2\x14.quotewire.v1.TickerH\x00R\x06tickerB\t\n" +
+	"\x06ticker\x18\r \x01(\v2\x14.quotewire.v1.TickerH\x00R\x06ticker\x12.\n" +
+	"\x06status\x18\x14 \x01(\v2\x14.quotewire.v1.StatusH\x00R\x06statusB\t\n" +
 	"\acontent\"5\n" +
 	"\tVenueSize\x12\x14\n" +
 	"\x05venue\x18\x01 \x01(\tR\x05venue\x12\x12\n" +
@@ -3139,7 +3514,39 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	"\a_tradesB\v\n" +
 	"\t_ext_lastB\r\n" +
 	"\v_ext_changeB\v\n" +
-	"\t_ext_timeB5Z3github.com/quotewire/quotewire/streamer/wire/wirev1b\x06proto3"
+	"\t_ext_time\"\xd2\x02\n" +
+	"\x06Status\x12\x14\n" +
+	"\x05state\x18\x01 \x01(\tR\x05state\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05since\x18\x03 \x01(\x10R\x05since\x12\x18\n" +
+	"\asession\x18\x04 \x01(\tR\asession\x12\x1f\n" +
+	"\vsession_end\x18\x05 \x01(\x10R\n" +
+	"sessionEnd\x12\x14\n" +
+	"\x05limit\x18\x06 \x01(\tR\x05limit\x12\x1f\n" +
+	"\vlimit_since\x18\a \x01(\x10R\n" +
+	"limitSince\x12)\n" +
+	"\x05bands\x18\b \x01(\v2\x13.quotewire.v1.BandsR\x05bands\x125\n" +
+	"\timbalance\x18\t \x01(\v2\x17.quotewire.v1.ImbalanceR\timbalance\x120\n" +
+	"\x06venues\x18\n" +
+	" \x03(\v2\x18.quotewire.v1.VenueStateR\x06venues\"-\n" +
+	"\x05Bands\x12\x10\n" +
+	"\x03low\x18\x01 \x01(\x12R\x03low\x12\x12\n" +
+	"\x04high\x18\x02 \x01(\x12R\x04high\"\xc4\x01\n" +
+	"\tImbalance\x12\x14\n" +
+	"\x05venue\x18\x01 \x01(\tR\x05venue\x12\x12\n" +
+	"\x04side\x18\x02 \x01(\tR\x04side\x12\x18\n" +
+	"\aauction\x18\x03 \x01(\tR\aauction\x12!\n" +
+	"\fauction_time\x18\x04 \x01(\x04R\vauctionTime\x12\x14\n" +
+	"\x05price\x18\x05 \x01(\x12R\x05price\x12\x12\n" +
+	"\x04size\x18\x06 \x01(\x12R\x04size\x12\x16\n" +
+	"\x06paired\x18\a \x01(\x12R\x06paired\x12\x0e\n" +
+	"\x02ts\x18\b \x01(\x10R\x02ts\"d\n" +
+	"\n" +
+	"VenueState\x12\x14\n" +
+	"\x05venue\x18\x01 \x01(\tR\x05venue\x12\x14\n" +
+	"\x05state\x18\x02 \x01(\tR\x05state\x12\x14\n" +
+	"\x05cause\x18\x03 \x01(\tR\x05cause\x12\x14\n" +
+	"\x05since\x18\x04 \x01(\x10R\x05sinceB5Z3github.com/quotewire/quotewire/streamer/wire/wirev1b\x06proto3"
 
 var (
 	file_streamer_wire_wirev1_quotewire_proto_rawDescOnce sync.Once
@@ -3153,7 +3560,7 @@ func file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP() []byte {
 	return file_streamer_wire_wirev1_quotewire_proto_rawDescData
 }
 
-var file_streamer_wire_wirev1_quotewire_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_streamer_wire_wirev1_quotewire_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_streamer_wire_wirev1_quotewire_proto_goTypes = []any{
 	(*Frame)(nil),      // 0: quotewire.v1.Frame
 	(*Message)(nil),    // 1: quotewire.v1.Message
@@ -3185,7 +3592,11 @@ var file_streamer_wire_wirev1_quotewire_proto_goTypes = []any{
 	(*Trades)(nil),     // 27: quotewire.v1.Trades
 	(*TradeEvent)(nil), // 28: quotewire.v1.TradeEvent
 	(*Ticker)(nil),     // 29: quotewire.v1.Ticker
-	nil,                // 30: quotewire.v1.Request.ResumeEntry
+	(*Status)(nil),     // 30: quotewire.v1.Status
+	(*Bands)(nil),      // 31: quotewire.v1.Bands
+	(*Imbalance)(nil),  // 32: quotewire.v1.Imbalance
+	(*VenueState)(nil), // 33: quotewire.v1.VenueState
+	nil,                // 34: quotewire.v1.Request.ResumeEntry
 }
 var file_streamer_wire_wirev1_quotewire_proto_depIdxs = []int32{
 	1,  // 0: quotewire.v1.Frame.messages:type_name -> quotewire.v1.Message
@@ -3202,7 +3613,7 @@ var file_streamer_wire_wirev1_quotewire_proto_depIdxs = []int32{
 	16, // 11: quotewire.v1.Message.trade:type_name -> quotewire.v1.Update
 	16, // 12: quotewire.v1.Message.bar:type_name -> quotewire.v1.Update
 	16, // 13: quotewire.v1.Message.status:type_name -> quotewire.v1.Update
-	30, // 14: quotewire.v1.Request.resume:type_name -> quotewire.v1.Request.ResumeEntry
+	34, // 14: quotewire.v1.Request.resume:type_name -> quotewire.v1.Request.ResumeEntry
 	5,  // 15: quotewire.v1.Welcome.limits:type_name -> quotewire.v1.Limits
 	7,  // 16: quotewire.v1.Ack.streams:type_name -> quotewire.v1.Granted
 	8,  // 17: quotewire.v1.Granted.requested:type_name -> quotewire.v1.Requested
@@ -3210,32 +3621,37 @@ var file_streamer_wire_wirev1_quotewire_proto_depIdxs = []int32{
 	25, // 19: quotewire.v1.Snapshot.book:type_name -> quotewire.v1.Book
 	27, // 20: quotewire.v1.Snapshot.trades:type_name -> quotewire.v1.Trades
 	29, // 21: quotewire.v1.Snapshot.ticker:type_name -> quotewire.v1.Ticker
-	21, // 22: quotewire.v1.Update.quote:type_name -> quotewire.v1.Quote
-	25, // 23: quotewire.v1.Update.book:type_name -> quotewire.v1.Book
-	27, // 24: quotewire.v1.Update.trades:type_name -> quotewire.v1.Trades
-	29, // 25: quotewire.v1.Update.ticker:type_name -> quotewire.v1.Ticker
-	17, // 26: quotewire.v1.VenueSizes.sizes:type_name -> quotewire.v1.VenueSize
-	18, // 27: quotewire.v1.Quote.bid_venues:type_name -> quotewire.v1.VenueSizes
-	18, // 28: quotewire.v1.Quote.ask_venues:type_name -> quotewire.v1.VenueSizes
-	22, // 29: quotewire.v1.Quote.out:type_name -> quotewire.v1.Outs
-	24, // 30: quotewire.v1.Quote.merged:type_name -> quotewire.v1.Merged
-	23, // 31: quotewire.v1.Outs.out:type_name -> quotewire.v1.Out
-	20, // 32: quotewire.v1.Merged.bid:type_name -> quotewire.v1.Range
-	20, // 33: quotewire.v1.Merged.ask:type_name -> quotewire.v1.Range
-	20, // 34: quotewire.v1.Merged.last:type_name -> quotewire.v1.Range
-	19, // 35: quotewire.v1.Merged.vwap:type_name -> quotewire.v1.Number
-	26, // 36: quotewire.v1.Book.bids:type_name -> quotewire.v1.Level
-	26, // 37: quotewire.v1.Book.asks:type_name -> quotewire.v1.Level
-	17, // 38: quotewire.v1.Level.venues:type_name -> quotewire.v1.VenueSize
-	28, // 39: quotewire.v1.Trades.events:type_name -> quotewire.v1.TradeEvent
-	19, // 40: quotewire.v1.Ticker.vwap:type_name -> quotewire.v1.Number
-	24, // 41: quotewire.v1.Ticker.merged:type_name -> quotewire.v1.Merged
-	3,  // 42: quotewire.v1.Request.ResumeEntry.value:type_name -> quotewire.v1.Position
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	30, // 22: quotewire.v1.Snapshot.status:type_name -> quotewire.v1.Status
+	21, // 23: quotewire.v1.Update.quote:type_name -> quotewire.v1.Quote
+	25, // 24: quotewire.v1.Update.book:type_name -> quotewire.v1.Book
+	27, // 25: quotewire.v1.Update.trades:type_name -> quotewire.v1.Trades
+	29, // 26: quotewire.v1.Update.ticker:type_name -> quotewire.v1.Ticker
+	30, // 27: quotewire.v1.Update.status:type_name -> quotewire.v1.Status
+	17, // 28: quotewire.v1.VenueSizes.sizes:type_name -> quotewire.v1.VenueSize
+	18, // 29: quotewire.v1.Quote.bid_venues:type_name -> quotewire.v1.VenueSizes
+	18, // 30: quotewire.v1.Quote.ask_venues:type_name -> quotewire.v1.VenueSizes
+	22, // 31: quotewire.v1.Quote.out:type_name -> quotewire.v1.Outs
+	24, // 32: quotewire.v1.Quote.merged:type_name -> quotewire.v1.Merged
+	23, // 33: quotewire.v1.Outs.out:type_name -> quotewire.v1.Out
+	20, // 34: quotewire.v1.Merged.bid:type_name -> quotewire.v1.Range
+	20, // 35: quotewire.v1.Merged.ask:type_name -> quotewire.v1.Range
+	20, // 36: quotewire.v1.Merged.last:type_name -> quotewire.v1.Range
+	19, // 37: quotewire.v1.Merged.vwap:type_name -> quotewire.v1.Number
+	26, // 38: quotewire.v1.Book.bids:type_name -> quotewire.v1.Level
+	26, // 39: quotewire.v1.Book.asks:type_name -> quotewire.v1.Level
+	17, // 40: quotewire.v1.Level.venues:type_name -> quotewire.v1.VenueSize
+	28, // 41: quotewire.v1.Trades.events:type_name -> quotewire.v1.TradeEvent
+	19, // 42: quotewire.v1.Ticker.vwap:type_name -> quotewire.v1.Number
+	24, // 43: quotewire.v1.Ticker.merged:type_name -> quotewire.v1.Merged
+	31, // 44: quotewire.v1.Status.bands:type_name -> quotewire.v1.Bands
+	32, // 45: quotewire.v1.Status.imbalance:type_name -> quotewire.v1.Imbalance
+	33, // 46: quotewire.v1.Status.venues:type_name -> quotewire.v1.VenueState
+	3,  // 47: quotewire.v1.Request.ResumeEntry.value:type_name -> quotewire.v1.Position
+	48, // [48:48] is the sub-list for method output_type
+	48, // [48:48] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_streamer_wire_wirev1_quotewire_proto_init() }
@@ -3267,12 +3683,14 @@ func file_streamer_wire_wirev1_quotewire_proto_init() {
 		(*Snapshot_Book)(nil),
 		(*Snapshot_Trades)(nil),
 		(*Snapshot_Ticker)(nil),
+		(*Snapshot_Status)(nil),
 	}
 	file_streamer_wire_wirev1_quotewire_proto_msgTypes[16].OneofWrappers = []any{
 		(*Update_Quote)(nil),
 		(*Update_Book)(nil),
 		(*Update_Trades)(nil),
 		(*Update_Ticker)(nil),
+		(*Update_Status)(nil),
 	}
 	file_streamer_wire_wirev1_quotewire_proto_msgTypes[21].OneofWrappers = []any{}
 	file_streamer_wire_wirev1_quotewire_proto_msgTypes[25].OneofWrappers = []any{}
@@ -3283,7 +3701,7 @@ func file_streamer_wire_wirev1_quotewire_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_streamer_wire_wirev1_quotewire_proto_rawDesc), len(file_streamer_wire_wirev1_quotewire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   31,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
