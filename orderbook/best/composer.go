@@ -199,6 +199,7 @@ func (c *Composer) take() (last moment, any bool) {
 		s.isFresh = false
 		s.tops, s.next = s.next, s.tops[:0]
 		s.at = s.nextAt
+		s.version++
 		if s.at.received >= last.received {
 			last = s.at
 		}

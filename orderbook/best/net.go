@@ -35,11 +35,15 @@ type currency struct {
 type leg struct {
 	told     orderbook.VenueQuote
 	status   orderbook.VenueStatus
-	bid, ask amount // as just computed; absent if it does not count
 	state    orderbook.State
 	cause    orderbook.Cause
 	since    int64
-	seen     bool
+	bid, ask amount // absent if it does not count
+
+	from    venueTop // what it was computed of
+	version uint64   // and of the cross
+	seen    bool     // in this make
+	fresh   bool     // it was computed anew
 }
 
 func (c *Composer) newNet(p Pair) (*net, error) {
@@ -62,7 +66,7 @@ func (c *Composer) newNet(p Pair) (*net, error) {
 // make computes a quote anew and hands over what differs from what was told.
 func (c *Composer) make(n *net, at moment) {
 	for _, l := range n.legs {
-		l.seen = false
+		l.seen, l.fresh = false, false
 	}
 	for _, cur := range n.currencies {
 		if cur.cross != nil {
@@ -77,6 +81,7 @@ func (c *Composer) make(n *net, at moment) {
 	}
 	for _, l := range n.legs {
 		if !l.seen { // an update of its market was missing
+			l.fresh, l.from = true, venueTop{}
 			l.bid, l.ask = amount{}, amount{}
 			l.become(orderbook.StateDown, orderbook.CauseLost, at.received)
 		}
@@ -85,7 +90,9 @@ func (c *Composer) make(n *net, at moment) {
 	u.Changed, u.Venues, u.Tops = 0, u.Venues[:0], u.Tops[:0]
 	n.rescale()
 	for _, l := range n.legs {
-		n.tell(l)
+		if l.fresh {
+			n.tell(l)
+		}
 	}
 	if n.consolidate(at) {
 		u.Changed |= orderbook.ChangedQuote
@@ -118,6 +125,14 @@ func (c *Composer) leg(n *net, cur *currency, t *venueTop, at moment) {
 	}
 	l := n.legs[i]
 	l.seen = true
+	version := uint64(0)
+	if cur.cross != nil {
+		version = cur.cross.version
+	}
+	if l.from == *t && l.version == version {
+		return
+	}
+	l.from, l.version, l.fresh = *t, version, true
 	l.bid, l.ask = amount{}, amount{}
 	fee, hasFee := c.fee(t.Venue)
 	switch {
@@ -170,6 +185,9 @@ func (n *net) rescale() {
 	}
 	finest := n.scale
 	for _, l := range n.legs {
+		if !l.fresh {
+			continue
+		}
 		l.bid.price = l.bid.price.RoundFloor(int32(n.most.Price))
 		l.ask.price = l.ask.price.RoundCeil(int32(n.most.Price))
 		for _, a := range [2]*amount{&l.bid, &l.ask} {

@@ -48,6 +48,8 @@ type cross struct {
 	// is told in, after fees. Its size says only that it is there: whether the
 	// cross is deep enough for a trade is for the one who trades.
 	bid, ask amount
+	versions [2]uint64       // of the markets that it was read off
+	version  uint64          // grows with what is told here
 	state    orderbook.State // live, or the best state of any venue
 	since    int64           // receive time of the message that changed the state
 }
@@ -55,8 +57,14 @@ type cross struct {
 // live reports whether anything can be converted.
 func (x *cross) live() bool { return x.state == orderbook.StateLive }
 
-// renew reads the rates off the markets.
+// renew reads the rates off the markets, if they changed.
 func (x *cross) renew(c *Composer, at moment) {
+	now := [2]uint64{x.straight.version, x.inverse.version}
+	if x.version > 0 && now == x.versions {
+		return
+	}
+	x.versions = now
+	x.version++
 	x.bid, x.ask = amount{}, amount{}
 	state := orderbook.StateNone
 	seen := func(s orderbook.State) {

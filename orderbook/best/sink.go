@@ -10,8 +10,9 @@ type source struct {
 	symbol string
 	nets   []*net // that are made of it
 
-	tops []venueTop // as of the last Step
-	at   moment     // of the message that they are from
+	tops    []venueTop // as of the last Step
+	at      moment     // of the message that they are from
+	version uint64     // grows with tops
 
 	// What came since: under the inbox's mutex.
 	next    []venueTop

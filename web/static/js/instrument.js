@@ -9,6 +9,7 @@ import { changePercent } from './watchlist.js';
 const SOURCES = {
   nbbo: ['NBBO', 'National best bid and offer, as the securities information processor sent it'],
   consolidated: ['Consolidated', 'Best over the live venues that this server hears'],
+  net: ['Net', 'Best price after taker fees, other currencies converted'],
   venue: ['One venue', "One venue's own top of book"],
 };
 
