@@ -40,7 +40,8 @@ var layers = map[string][]string{
 	"orderbook":              {"market", "market/calendar"},
 	"bus":                    {"market", "market/calendar", "orderbook", "bus/busv1"},
 	"bus/busv1":              {},
-	"streamer":               {"market", "orderbook", "streamer/wire"},
+	"streamer":               {"market", "orderbook", "streamer/auth", "streamer/wire"},
+	"streamer/auth":          {"streamer/wire"},
 	"streamer/wire":          {"market", "streamer/wire/wirev1"},
 	"streamer/wire/wirev1":   {},
 	"streamer/wire/wiretest": {},
@@ -53,6 +54,8 @@ var layers = map[string][]string{
 var outside = map[string][]string{
 	"github.com/polygon-io/client-go": {"feeds/polygon"},
 	"github.com/nats-io/":             {"bus", "cmd/quotewire"},
+	"github.com/golang-jwt/":          {"streamer/auth"},
+	"github.com/MicahParks/":          {"streamer/auth"},
 	"github.com/spf13/cobra":          {"cmd/quotewire"},
 	"github.com/goccy/go-yaml":        {"cmd/quotewire", "streamer/wire/wiretest"},
 }

@@ -505,3 +505,24 @@ func BenchmarkDecodeGenerated(b *testing.B) {
 		}
 	}
 }
+
+// TestCodec holds that what waits in a process comes back as it was.
+func TestCodec(t *testing.T) {
+	here, _ := twoDirectories(t)
+	id, err := here.Instrument("BTC-USD", market.ClassCrypto)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := NewCodec(here)
+	var got orderbook.Update
+	rapid.Check(t, func(t *rapid.T) {
+		u := genUpdate(t)
+		u.Instrument = id
+		if err := c.Decode(c.Append(nil, u), &got); err != nil {
+			t.Fatal(err)
+		}
+		if !same(&got, u) {
+			t.Fatalf("got %+v\nwant %+v", got, *u)
+		}
+	})
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/streamer/auth"
 )
 
 // Config is what a [Hub] needs. Directory is required; zero fields mean the
@@ -59,6 +60,25 @@ type Config struct {
 	// ReadTimeout closes a connection that neither sends nor answers pings for
 	// so long. Default 2 min.
 	ReadTimeout time.Duration
+	// Access says who may come in and what they see; nil lets everybody see
+	// everything.
+	Access Access
+	// AuthTimeout is how long a client may take to sign in. Default 10 s.
+	AuthTimeout time.Duration
+	// Delays are how late delayed data is, for each delay that Access has. A delay
+	// that is not here is rounded up to one that is. NewCodec is required with it.
+	Delays []time.Duration
+	// DelayBytes bounds the memory of what waits for delayed clients, over all
+	// delays. Default 1 GiB.
+	DelayBytes int64
+	// NewCodec returns what packs updates that wait.
+	NewCodec func() UpdateCodec
+	// PerAddress bounds what one address takes, whoever it is.
+	PerAddress auth.Limits
+	// Address returns a request's client's address; default the connection's.
+	Address func(*http.Request) string
+	// Audit is told who subscribed to what; nil tells nobody.
+	Audit *slog.Logger
 	// CheckOrigin says whether a browser page may connect; nil allows the
 	// server's own origin only, and clients that are not browsers.
 	CheckOrigin func(*http.Request) bool
@@ -92,6 +112,16 @@ func (c Config) withDefaults() Config {
 	defTime(&c.Heartbeat, 5*time.Second)
 	defTime(&c.Linger, 30*time.Second)
 	defTime(&c.ReadTimeout, 2*time.Minute)
+	defTime(&c.AuthTimeout, 10*time.Second)
+	if c.DelayBytes == 0 {
+		c.DelayBytes = 1 << 30
+	}
+	if c.Address == nil {
+		c.Address = func(r *http.Request) string { return r.RemoteAddr }
+	}
+	if c.Audit == nil {
+		c.Audit = slog.New(slog.DiscardHandler)
+	}
 	// A log must hold what one catches up with while the next comes.
 	c.LogFrames, c.StateFrames = max(c.LogFrames, 4), max(c.StateFrames, 2)
 	if c.Server == "" {

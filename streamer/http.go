@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/streamer/auth"
 	"github.com/quotewire/quotewire/streamer/wire"
 )
 
@@ -26,16 +27,17 @@ func (h *Hub) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/stream", h.serveStream(h.upgrader()))
 	mux.HandleFunc("GET /v1/sse", h.serveEvents)
-	mux.HandleFunc("GET /v1/snapshot/{channel}/{symbol...}", h.serveSnapshot)
-	mux.HandleFunc("GET /v1/symbols", h.serveSymbols)
-	mux.HandleFunc("GET /v1/status", h.serveStatus)
+	mux.HandleFunc("GET /v1/snapshot/{channel}/{symbol...}", h.page(h.serveSnapshot))
+	mux.HandleFunc("GET /v1/symbols", h.page(h.serveSymbols))
+	mux.HandleFunc("GET /v1/status", h.page(h.serveStatus))
+	mux.HandleFunc("GET /v1/usage", h.page(h.serveUsage))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", h.serveReady)
-	return mux
+	return bodyless(mux)
 }
 
-func (h *Hub) serveSymbols(w http.ResponseWriter, _ *http.Request) {
-	list, err := h.Symbols()
+func (h *Hub) serveSymbols(w http.ResponseWriter, _ *http.Request, rights *auth.Rights) {
+	list, err := h.symbols(rights)
 	if err != nil {
 		replyError(w, http.StatusServiceUnavailable, wire.CodeServerShutdown, err.Error())
 		return
@@ -43,20 +45,48 @@ func (h *Hub) serveSymbols(w http.ResponseWriter, _ *http.Request) {
 	replyJSON(w, map[string]any{"symbols": list})
 }
 
-func (h *Hub) serveStatus(w http.ResponseWriter, _ *http.Request) {
-	venues, err := h.Venues()
+// serveStatus tells the feeds' state, in which there are pieces of their messages,
+// to the operator only.
+func (h *Hub) serveStatus(w http.ResponseWriter, _ *http.Request, rights *auth.Rights) {
+	venues, err := h.venues(rights)
 	if err != nil {
 		replyError(w, http.StatusServiceUnavailable, wire.CodeServerShutdown, err.Error())
 		return
 	}
-	h.mu.Lock()
-	connections := len(h.sessions)
-	h.mu.Unlock()
-	body := map[string]any{"server": h.cfg.Server, "time": h.cfg.Now() / 1000, "connections": connections, "venues": venues}
-	if h.cfg.Status != nil {
-		maps.Copy(body, h.cfg.Status())
+	body := map[string]any{"server": h.cfg.Server, "time": h.cfg.Now() / 1000, "venues": venues}
+	if h.operator(rights) {
+		h.mu.Lock()
+		body["connections"] = len(h.sessions)
+		h.mu.Unlock()
+		if h.cfg.Status != nil {
+			maps.Copy(body, h.cfg.Status())
+		}
 	}
 	replyJSON(w, body)
+}
+
+// operator reports whether the rights are the operator's. On a server without
+// keys everybody's are.
+func (h *Hub) operator(rights *auth.Rights) bool { return h.cfg.Access == nil || rights.Admin }
+
+// serveUsage tells what each key has taken.
+func (h *Hub) serveUsage(w http.ResponseWriter, _ *http.Request, rights *auth.Rights) {
+	if !h.operator(rights) {
+		refuse(w, &wire.Error{Code: wire.CodeForbidden, Message: "this key is not the operator's"})
+		return
+	}
+	replyJSON(w, map[string]any{"time": h.cfg.Now() / 1000, "usage": h.Usage()})
+}
+
+// OperatorOnly serves a page to the operator's keys only, where there are keys.
+func (h *Hub) OperatorOnly(next http.Handler) http.Handler {
+	return h.page(func(w http.ResponseWriter, r *http.Request, rights *auth.Rights) {
+		if !h.operator(rights) {
+			refuse(w, &wire.Error{Code: wire.CodeForbidden, Message: "this key is not the operator's"})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (h *Hub) serveReady(w http.ResponseWriter, _ *http.Request) {
@@ -76,18 +106,16 @@ func (h *Hub) serveReady(w http.ResponseWriter, _ *http.Request) {
 	_, _ = fmt.Fprintln(w, "ready")
 }
 
-func (h *Hub) serveSnapshot(w http.ResponseWriter, r *http.Request) {
+func (h *Hub) serveSnapshot(w http.ResponseWriter, r *http.Request, rights *auth.Rights) {
 	channel, _ := wire.ParseChannel(r.PathValue("channel"))
 	if !served[channel] {
 		replyError(w, http.StatusNotFound, wire.CodeUnknownChannel, "channels: "+servedNames())
 		return
 	}
-	id, ok := h.cfg.Directory.Lookup(r.PathValue("symbol"))
-	if !ok {
-		replyError(w, http.StatusNotFound, wire.CodeUnknownSymbol, "no such symbol; /v1/symbols lists them")
-		return
-	}
+	symbol := r.PathValue("symbol")
+	id, known := h.cfg.Directory.Lookup(symbol)
 	key := topicKey{instrument: id, channel: channel}
+	var ok bool
 	if name := r.URL.Query().Get("venue"); name != "" {
 		if key.venue, ok = h.cfg.Directory.LookupVenue(name); !ok {
 			replyError(w, http.StatusNotFound, wire.CodeBadRequest, "no such venue; /v1/symbols lists them")
@@ -109,8 +137,18 @@ func (h *Hub) serveSnapshot(w http.ResponseWriter, r *http.Request) {
 			key.depth = n
 		}
 	}
+	// First, so that the answer does not tell whether there is such a symbol.
+	if key, ok = h.permit(rights, key, symbol); !ok {
+		refuse(w, &wire.Error{Code: wire.CodeForbidden, Message: noRight})
+		return
+	}
+	if !known {
+		replyError(w, http.StatusNotFound, wire.CodeUnknownSymbol, "no such symbol; /v1/symbols lists them")
+		return
+	}
+	key.interval = 0 // a snapshot has none
 	var f *frame
-	l := h.lane(id)
+	l := h.lane(&key)
 	err := h.call(l, func(now int64) { f = l.newTopic(key, now).encodeSnapshot(now) })
 	if err != nil {
 		status := http.StatusInternalServerError
@@ -122,7 +160,6 @@ func (h *Hub) serveSnapshot(w http.ResponseWriter, r *http.Request) {
 	}
 	tag := fmt.Sprintf(`"%x-%d"`, f.epoch, f.seq)
 	w.Header().Set("ETag", tag)
-	w.Header().Set("Cache-Control", "no-cache")
 	if sameTag(r.Header.Values("If-None-Match"), tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
@@ -151,12 +188,15 @@ func replyJSON(w http.ResponseWriter, v any) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-cache")
 	_, _ = w.Write(append(b, '\n'))
 }
 
 func replyError(w http.ResponseWriter, status int, code, message string) {
-	b, err := wire.Append(nil, &wire.Error{Code: code, Message: message})
+	reply(w, status, &wire.Error{Code: code, Message: message})
+}
+
+func reply(w http.ResponseWriter, status int, e *wire.Error) {
+	b, err := wire.Append(nil, e)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

@@ -21,7 +21,10 @@ import (
 // [Hub.Sink], run it with [Hub.Run] and mount its [Hub.Handler].
 type Hub struct {
 	cfg     Config
-	lanes   []*lane
+	lanes   []*lane         // in real time
+	delayed []*lane         // as many for each of delays
+	delays  []time.Duration // the shortest first
+	ledger  ledger
 	writers []*writer
 	served  atomic.Uint64 // sessions that were given a writer
 	metrics *metrics
@@ -42,7 +45,7 @@ type Hub struct {
 // ErrStopped is returned by calls to a hub whose Run has ended.
 var ErrStopped = errors.New("streamer: hub stopped")
 
-// NewHub returns a hub. It panics if cfg has no Directory.
+// NewHub returns a hub. It panics if cfg has no Directory, or delays and no codec.
 func NewHub(cfg Config) *Hub {
 	if cfg.Directory == nil {
 		panic("streamer: Config.Directory is required")
@@ -54,13 +57,37 @@ func NewHub(cfg Config) *Hub {
 		heard:    make(chan struct{}, 1),
 		stopped:  make(chan struct{}),
 	}
+	h.ledger = newLedger(&h.cfg, h.metrics)
 	for range cfg.Lanes {
 		h.lanes = append(h.lanes, newLane(h))
+	}
+	h.delays = slices.Compact(slices.Sorted(slices.Values(cfg.Delays)))
+	for _, d := range h.delays {
+		for _, l := range h.lanes {
+			h.delayed = append(h.delayed, newDelayedLane(l, d))
+		}
 	}
 	for range cfg.Writers {
 		h.writers = append(h.writers, newWriter(h))
 	}
 	return h
+}
+
+// newDelayedLane returns a lane that lags behind another.
+func newDelayedLane(source *lane, delay time.Duration) *lane {
+	h := source.hub
+	if h.cfg.NewCodec == nil {
+		panic("streamer: Config.NewCodec is required with Delays")
+	}
+	line, err := newDelayLine(delay, max(h.cfg.DelayBytes/int64(len(h.delays)*len(h.lanes)), minDelayBytes), h.cfg.NewCodec())
+	if err != nil {
+		panic(err) // of options that do not depend on anything
+	}
+	l := newLane(h)
+	l.delay, l.source, l.line = delay, source, line
+	l.missed = make(map[market.InstrumentID]struct{})
+	source.tiers = append(source.tiers, tier{lane: l})
+	return l
 }
 
 // Sink returns what hands a shard's updates to the i-th lane. Instruments must
@@ -74,7 +101,7 @@ func (h *Hub) Sink(i int) orderbook.Sink {
 // still served then are ended and waited for, which takes a few seconds at most.
 func (h *Hub) Run(ctx context.Context) error {
 	lanes, ctx := errgroup.WithContext(ctx)
-	for _, l := range h.lanes {
+	for _, l := range slices.Concat(h.lanes, h.delayed) {
 		lanes.Go(func() error { return l.run(ctx) })
 	}
 	var listener sync.WaitGroup
@@ -163,6 +190,7 @@ func (h *Hub) unregister(s *session) {
 	h.mu.Unlock()
 	h.metrics.connections.Dec()
 	h.metrics.closed.WithLabelValues(s.endReason).Inc()
+	s.leave()
 	h.cfg.Logger.Debug("session ended", "session", s.id, "remote", s.remote, "reason", s.endReason)
 	h.active.Done()
 }
@@ -191,7 +219,29 @@ func (h *Hub) takeIn() {
 	}
 }
 
-func (h *Hub) lane(id market.InstrumentID) *lane { return h.lanes[int(id)%len(h.lanes)] }
+// lane returns the lane whose topics have a key.
+func (h *Hub) lane(key *topicKey) *lane {
+	n := len(h.lanes)
+	i := int(key.instrument) % n
+	if key.delay == 0 {
+		return h.lanes[i]
+	}
+	d, _ := slices.BinarySearch(h.delays, key.delay)
+	return h.delayed[d*n+i]
+}
+
+// grantDelay returns the delay that is served for one that is to be kept; false
+// if there is none that is long enough.
+func (h *Hub) grantDelay(d time.Duration) (time.Duration, bool) {
+	if d == 0 {
+		return 0, true
+	}
+	i, _ := slices.BinarySearch(h.delays, d)
+	if i == len(h.delays) {
+		return 0, false
+	}
+	return h.delays[i], true
+}
 
 // call runs fn in the lane's goroutine and waits for it.
 func (h *Hub) call(l *lane, fn func(now int64)) error {
@@ -219,91 +269,6 @@ func newID() string {
 	// Never fails: crypto/rand ends the program instead.
 	_, _ = rand.Read(b[:])
 	return hex.EncodeToString(b[:])
-}
-
-// VenueHealth is a venue's state over all instruments, for /v1/status.
-type VenueHealth struct {
-	Venue string `json:"venue"`
-	// Instruments by state: "live", "resyncing", "stale", "down", "halted".
-	Instruments map[string]int `json:"instruments"`
-}
-
-// SymbolInfo is one instrument of /v1/symbols.
-type SymbolInfo struct {
-	Symbol        string   `json:"symbol"`
-	Class         string   `json:"class"`
-	Venues        []string `json:"venues"`
-	PriceDecimals int      `json:"price_decimals"`
-	SizeDecimals  int      `json:"size_decimals"`
-	State         string   `json:"state"` // best state of any venue; "none" if nothing was heard yet
-}
-
-// Symbols returns all instruments, in the order in which they became known.
-func (h *Hub) Symbols() ([]SymbolInfo, error) {
-	list := h.cfg.Directory.Instruments(0)
-	out := make([]SymbolInfo, len(list))
-	for i, in := range list {
-		out[i] = SymbolInfo{Symbol: in.Symbol, Class: in.Class.String(), Venues: []string{}, State: orderbook.StateNone.String()}
-	}
-	for n, l := range h.lanes {
-		err := h.call(l, func(int64) {
-			for i, in := range list {
-				if int(in.ID)%len(h.lanes) != n || int(in.ID) >= len(l.instruments) || l.instruments[in.ID] == nil {
-					continue
-				}
-				v := &l.instruments[in.ID].view
-				o := &out[i]
-				o.PriceDecimals, o.SizeDecimals = int(v.Scale.Price), int(v.Scale.Size)
-				state := orderbook.StateNone
-				for _, w := range v.Venues {
-					o.Venues = append(o.Venues, l.venueName(w.Venue))
-					if w.State != orderbook.StateNone && (state == orderbook.StateNone || w.State < state) {
-						state = w.State
-					}
-				}
-				o.State = state.String()
-			}
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-// Venues returns the health of every venue that was heard of.
-func (h *Hub) Venues() ([]VenueHealth, error) {
-	byVenue := make(map[market.VenueID]map[string]int)
-	last := market.VenueID(0)
-	for _, l := range h.lanes {
-		err := h.call(l, func(int64) {
-			for _, in := range l.instruments {
-				if in == nil {
-					continue
-				}
-				for _, w := range in.view.Venues {
-					if w.State == orderbook.StateNone {
-						continue
-					}
-					if byVenue[w.Venue] == nil {
-						byVenue[w.Venue] = make(map[string]int)
-						last = max(last, w.Venue)
-					}
-					byVenue[w.Venue][w.State.String()]++
-				}
-			}
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	out := []VenueHealth{}
-	for id := market.VenueID(1); id <= last; id++ {
-		if byVenue[id] != nil {
-			out = append(out, VenueHealth{h.cfg.Directory.VenueName(id), byVenue[id]})
-		}
-	}
-	return out, nil
 }
 
 // waitShort is how long handlers wait for things that should be there at once.

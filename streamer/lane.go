@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quotewire/quotewire/market"
@@ -28,6 +29,17 @@ type lane struct {
 	free chan *updateBatch
 
 	mail mailbox
+
+	// A lane in real time hands on what it has applied to those that lag behind it.
+	tiers []tier
+	// A lane that lags behind another, its source, holds updates back in line.
+	delay     time.Duration
+	source    *lane
+	line      *delayLine
+	late      orderbook.Update                 // the update that has become old enough
+	missed    map[market.InstrumentID]struct{} // did not fit into line
+	lineBytes int64                            // of line, as counted last
+	lineCount int
 }
 
 // laneInstrument is one instrument's replica and its topics.
@@ -95,6 +107,9 @@ func newLane(h *Hub) *lane {
 func (l *lane) run(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	if l.line != nil {
+		defer l.line.close()
+	}
 	for {
 		now := l.hub.cfg.Now()
 		l.tick(now)
@@ -105,18 +120,29 @@ func (l *lane) run(ctx context.Context) error {
 		if len(l.topics) > 0 {
 			wait = min(wait, l.hub.cfg.Linger)
 		}
+		for i := range l.tiers {
+			if l.settle(&l.tiers[i]); len(l.tiers[i].owed) > 0 {
+				wait = min(wait, owedWait)
+			}
+		}
+		if l.line != nil {
+			l.serve(now)
+			if due, ok := l.line.due(); ok {
+				wait = min(wait, time.Duration(max(due-now, 0)))
+			}
+		}
 		timer.Reset(wait)
 		select {
 		case b := <-l.in:
 			now := l.hub.cfg.Now()
+			if l.line != nil {
+				l.hold(b, now)
+				break
+			}
 			for i := range b.updates {
 				l.update(&b.updates[i], now)
 			}
-			b.reset()
-			select {
-			case l.free <- b:
-			default:
-			}
+			l.passOn(b)
 		case <-l.mail.signal:
 			l.deliver(l.hub.cfg.Now())
 		case <-timer.C:
@@ -173,8 +199,13 @@ func (l *lane) update(u *orderbook.Update, now int64) {
 	in := l.instrument(u.Instrument)
 	v := &in.view
 	epoch, seq := v.Epoch, v.Seq
-	l.hub.metrics.updates.Inc()
+	if l.line == nil {
+		l.hub.metrics.updates.Inc()
+	}
 	if err := v.Apply(u); err != nil {
+		if l.line != nil {
+			return // it did not; the state comes behind it
+		}
 		// The sinks' contract rules this out: what repairs gaps sits upstream.
 		l.hub.metrics.gaps.Inc()
 		if !in.broken {
@@ -244,9 +275,24 @@ func (l *lane) venueName(id market.VenueID) string {
 	return l.venues[id]
 }
 
-// updateBatch carries copies of updates from a shard to a lane.
+// updateBatch carries copies of updates from a shard to a lane, and on to those
+// that lag behind it.
 type updateBatch struct {
 	updates []orderbook.Update
+	users   atomic.Int32        // lanes that still read it
+	home    chan<- *updateBatch // where it goes when nobody does; nil nowhere
+}
+
+// release says that one reader is done.
+func (b *updateBatch) release() {
+	if b.users.Add(-1) > 0 || b.home == nil {
+		return
+	}
+	b.reset()
+	select {
+	case b.home <- b:
+	default:
+	}
 }
 
 // add copies an update, into memory that an earlier batch left.
@@ -285,7 +331,7 @@ func (s *laneSink) Update(u *orderbook.Update) {
 		select {
 		case s.batch = <-s.lane.free:
 		default:
-			s.batch = &updateBatch{}
+			s.batch = &updateBatch{home: s.lane.free}
 		}
 	}
 	s.batch.add(u)

@@ -27,6 +27,11 @@ type metrics struct {
 	requests      prometheus.Counter
 	errors        *prometheus.CounterVec // by code
 	closed        *prometheus.CounterVec // by reason
+	authFailures  *prometheus.CounterVec // by cause
+	throttled     prometheus.Counter
+	delayBytes    prometheus.Gauge
+	delayWaiting  prometheus.Gauge
+	delayDropped  prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -75,5 +80,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		requests:      counter("requests_total", "Requests of clients."),
 		errors:        vec("request_errors_total", "code", "Requests refused."),
 		closed:        vec("connections_closed_total", "reason", "Connections ended."),
+		authFailures:  vec("auth_failures_total", "cause", "Clients that were not let in, or were sent out."),
+		throttled:     counter("throttled_total", "Times that a client was made to wait because its key or address took more than it may."),
+		delayBytes:    gauge("delay_bytes", "Memory of updates that wait for delayed clients, compressed."),
+		delayWaiting:  gauge("delay_updates", "Updates that wait for delayed clients."),
+		delayDropped:  counter("delay_updates_dropped_total", "Updates that delayed clients do not get because the delay's memory was full; the state stands in for them."),
 	}
 }

@@ -49,6 +49,7 @@ type pen struct {
 	leading bool     // the first one is: it begins where the header ends
 	size    int      // bytes of parts
 	written int      // bytes in this turn
+	told    int64    // messages in this turn
 	rest    net.Buffers
 	try     attempt
 
@@ -91,7 +92,7 @@ func (p *pen) count() {
 
 // begin is called before a session's turn.
 func (p *pen) begin(c *socket) {
-	p.socket, p.written = c, 0
+	p.socket, p.written, p.told = c, 0, 0
 	p.clear()
 }
 
@@ -118,12 +119,14 @@ func (p *pen) room(n int) error {
 // add implements output.
 func (p *pen) add(run []byte, n int) {
 	p.stats.messages += int64(n)
+	p.told += int64(n)
 	p.put(run)
 }
 
 // addMessage adds a message without a separator.
 func (p *pen) addMessage(msg []byte) {
 	p.stats.messages++
+	p.told++
 	p.put(msg)
 	if sep := separators[p.socket.session.format]; len(sep) > 0 {
 		p.put(sep)
@@ -271,6 +274,15 @@ func (p *pen) keep(parts [][]byte, n int) {
 		}
 		p.rest = append(p.rest, b)
 	}
+}
+
+// wrote returns how much of this turn is written, or will be by who waits.
+func (p *pen) wrote() int64 {
+	n := p.written
+	for _, b := range p.rest {
+		n += len(b)
+	}
+	return int64(n)
 }
 
 // takeRest returns what the socket did not take, to be written by who waits for it.

@@ -6,7 +6,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/streamer/auth"
 	"github.com/quotewire/quotewire/streamer/wire"
 )
 
@@ -102,15 +105,24 @@ type session struct {
 	due      int64 // when its turn is to come, while it is queued; 0: as soon as may be
 	wrote    int64 // when conflated streams were last written
 	held     int64 // conflated streams are not written before that
+	free     int64 // no stream is written before that: the client had more than it may
 
 	// Under writer.mu: its entry in the writer's schedule.
 	place int // -1 if it is not in there
 	at    int64
 
-	control sync.Mutex
-	subs    []*sub // by sid
-	follows []follow
-	ended   bool
+	control  sync.Mutex
+	subs     []*sub // by sid
+	follows  []follow
+	ended    bool
+	signedIn bool
+	rights   *auth.Rights  // nil may see everything
+	timer    *time.Timer   // when the rights end, or the time to show some
+	limit    *rate.Limiter // of requests; nil without a connection
+
+	account                 atomic.Pointer[account] // of who signed in; nil before; set under control
+	addr                    *account                // of the address; nil without a connection
+	sentMessages, sentBytes atomic.Int64
 
 	marks *bookmarks // of a client of events, else nil; of who has the turn
 
@@ -135,7 +147,7 @@ const (
 )
 
 func newSession(h *Hub, id, remote string) *session {
-	return &session{hub: h, id: id, remote: remote, done: make(chan struct{}), place: -1}
+	return &session{hub: h, id: id, remote: remote, done: make(chan struct{}), place: -1, signedIn: h.cfg.Access == nil}
 }
 
 // sub returns the subscription to the stream, nil if there is none. Under control.
@@ -306,9 +318,12 @@ func (w *waiting) empty() bool {
 func (s *session) take(now int64) (w waiting) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w = waiting{messages: s.messages, every: s.every.first, everySince: s.every.since,
-		pong: s.pong, hasPong: s.hasPong, beating: s.beating}
+	w = waiting{messages: s.messages, pong: s.pong, hasPong: s.hasPong, beating: s.beating}
 	s.messages, s.queued, s.pong, s.hasPong, s.beating = nil, 0, nil, false, false
+	if now < s.free {
+		return w
+	}
+	w.every, w.everySince = s.every.first, s.every.since
 	s.every = subList{}
 	if now >= s.held {
 		w.state, w.stateSince = s.state.first, s.state.since

@@ -148,7 +148,7 @@ func (c *socket) bye() {
 		}
 		s.send(&wire.Error{Code: wire.CodeServerShutdown, Message: "the server is stopping; come back", RetryAfter: 1000})
 		code, text = websocket.CloseServiceRestart, "server shutdown"
-	case reasonAbuse, reasonUnread:
+	case reasonAbuse, reasonUnread, reasonUnauthorized:
 		code, text = websocket.ClosePolicyViolation, s.endReason
 	case reasonLarge:
 		code, text = websocket.CloseMessageTooBig, "request too large"

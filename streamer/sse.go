@@ -24,23 +24,23 @@ func (h *Hub) serveEvents(w http.ResponseWriter, r *http.Request) {
 		replyError(w, http.StatusForbidden, wire.CodeForbidden, "pages of this origin may not connect")
 		return
 	}
-	req, bad := wire.ParseQuery(r.URL.Query())
+	q := r.URL.Query()
+	_ = subscribes(q) // takes out who asks
+	req, bad := wire.ParseQuery(q)
 	if bad != nil {
 		replyError(w, http.StatusBadRequest, bad.Code, bad.Message)
 		return
 	}
-	s := newSession(h, newID(), r.RemoteAddr)
+	s := h.admit(w, r)
+	if s == nil {
+		return
+	}
 	s.format = wire.FormatEvents
 	s.marks = &bookmarks{}
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		if req.Resume = s.marks.parse(id); len(req.Resume) > 0 {
 			req.Given |= wire.FieldResume
 		}
-	}
-	if !h.register(s) {
-		w.Header().Set("Retry-After", "5")
-		replyError(w, http.StatusServiceUnavailable, wire.CodeServerShutdown, "the server is full or stopping")
-		return
 	}
 	s.welcome()
 	if bad := s.do(&req); bad != nil {

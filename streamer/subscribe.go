@@ -46,6 +46,11 @@ func (s *session) refuse(err *wire.Error) {
 }
 
 func (s *session) do(req *wire.Request) *wire.Error {
+	if req.Op != wire.OpAuth && req.Op != wire.OpPing {
+		if bad := s.needsKey(req); bad != nil {
+			return bad
+		}
+	}
 	switch req.Op {
 	case wire.OpSubscribe:
 		return s.subscribe(req)
@@ -59,10 +64,7 @@ func (s *session) do(req *wire.Request) *wire.Error {
 		s.send(&wire.Pong{ID: req.ID, TX: s.hub.cfg.Now() / 1000})
 		return nil
 	case wire.OpAuth:
-		// This server asks nobody who they are; a client that says so all the
-		// same is welcome.
-		s.send(&wire.Ack{ID: req.ID, Op: req.Op})
-		return nil
+		return s.authenticate(req)
 	}
 	return refusal(req, wire.CodeBadRequest, "op %q is not served here", req.Op)
 }
@@ -84,9 +86,9 @@ var unserved = []struct {
 	{wire.FieldFrom | wire.FieldUntil | wire.FieldSpeed, "from, until, speed"},
 }
 
-// key returns what stream a request means for an instrument.
-func (s *session) key(req *wire.Request, venue market.VenueID, id market.InstrumentID) topicKey {
-	k := topicKey{format: s.format, instrument: id, channel: req.Channel, venue: venue, interval: s.hub.cfg.grantInterval(req.Interval)}
+// terms returns what stream a request means, of an instrument yet to be named.
+func (s *session) terms(req *wire.Request, venue market.VenueID) topicKey {
+	k := topicKey{format: s.format, channel: req.Channel, venue: venue, interval: s.hub.cfg.grantInterval(req.Interval)}
 	if req.Channel == wire.ChannelQuote {
 		k.maxAge = req.MaxAge
 	}
@@ -129,29 +131,42 @@ func (s *session) subscribe(req *wire.Request) *wire.Error {
 	}
 	dir := s.hub.cfg.Directory
 	var ids []market.InstrumentID
-	var unknown, patterns []string
+	var unknown, patterns, forbidden []string
+	s.control.Lock()
+	defer s.control.Unlock()
+	if s.ended {
+		return nil
+	}
+	terms := s.terms(req, venue)
 	for _, symbol := range req.Symbols {
 		if wire.IsPattern(symbol) || s.hub.awaits {
 			patterns = append(patterns, symbol)
 			continue
 		}
-		if id, ok := dir.Lookup(symbol); ok {
+		// Before anything else, so that the answer does not tell whether there is such
+		// a symbol.
+		if _, ok := s.permit(terms, symbol); !ok {
+			forbidden = append(forbidden, symbol)
+		} else if id, ok := dir.Lookup(symbol); ok {
 			ids = append(ids, id)
 		} else {
 			unknown = append(unknown, symbol)
 		}
 	}
-	s.control.Lock()
-	defer s.control.Unlock()
-	if s.ended {
-		return nil
+	if len(forbidden) > 0 {
+		s.hub.cfg.Audit.Info("forbidden", "session", s.id, "key", s.who(), "address", s.remote, "channel", req.Channel.String(), "venue", req.Venue,
+			"symbols", forbidden[:min(len(forbidden), auditStreams)], "count", len(forbidden))
 	}
 	follows := s.newFollows(req, patterns)
 	if len(s.follows)+len(follows) > maxFollows && !s.hub.awaits {
 		return refusal(req, wire.CodeTooManySubscriptions, "at most %d patterns a connection", maxFollows)
 	}
 	if len(patterns) > 0 {
-		for _, in := range dir.Instruments(0) {
+		list := dir.Instruments(0)
+		if bad := s.matching(req, len(patterns)*len(list)); bad != nil {
+			return bad
+		}
+		for _, in := range list {
 			if matchesAny(patterns, in.Symbol) {
 				ids = append(ids, in.ID)
 			}
@@ -161,20 +176,52 @@ func (s *session) subscribe(req *wire.Request) *wire.Error {
 		ids = slices.Compact(ids)
 	}
 	if len(ids) == 0 && len(patterns) == 0 {
+		if len(forbidden) > 0 {
+			return &wire.Error{ID: req.ID, Code: wire.CodeForbidden, Message: noRight, Symbols: forbidden}
+		}
 		return &wire.Error{ID: req.ID, Code: wire.CodeUnknownSymbol, Message: "no such symbol; /v1/symbols lists them", Symbols: unknown}
 	}
-	keys := make([]topicKey, len(ids))
-	for i, id := range ids {
-		keys[i] = s.key(req, venue, id)
+	keys := make([]topicKey, 0, min(len(ids), s.hub.cfg.MaxSubscriptions+1))
+	for _, id := range ids {
+		terms.instrument = id
+		if key, ok := s.permit(terms, dir.Symbol(id)); ok {
+			keys = append(keys, key)
+		}
+		if len(keys) > s.hub.cfg.MaxSubscriptions && !s.hub.awaits {
+			break // too many, however many more
+		}
 	}
 	if err := s.start(req, keys, true); err != nil {
 		return err
 	}
 	s.follows = append(s.follows, follows...)
+	if len(forbidden) > 0 {
+		err := &wire.Error{ID: req.ID, Code: wire.CodeForbidden, Message: noRight + "; the others are subscribed", Symbols: forbidden}
+		if len(unknown) == 0 {
+			return err
+		}
+		s.refuse(err)
+	}
 	if len(unknown) > 0 {
 		return &wire.Error{ID: req.ID, Code: wire.CodeUnknownSymbol, Message: "no such symbol; the others are subscribed", Symbols: unknown}
 	}
 	return nil
+}
+
+const noRight = "this key has no right to the symbol, on this channel and venue"
+
+// matchCost is how many comparisons of symbols with patterns cost a client as much
+// as one request.
+const matchCost = 50_000
+
+// matching charges a client for finding what its patterns match, or refuses it.
+// Under control.
+func (s *session) matching(req *wire.Request, n int) *wire.Error {
+	cost := n / matchCost
+	if cost == 0 || s.limit == nil || s.limit.AllowN(time.Now(), cost) {
+		return nil
+	}
+	return refusal(req, wire.CodeRateLimited, "%d comparisons of symbols with patterns cost as much as %d requests; send fewer patterns, or slower", n, cost)
 }
 
 // maxFollows bounds the patterns of one connection: each is matched against
@@ -189,7 +236,7 @@ func (s *session) newFollows(req *wire.Request, patterns []string) []follow {
 	var out []follow
 	for _, p := range patterns {
 		known := slices.ContainsFunc(s.follows, func(f follow) bool {
-			return f.pattern == p && f.request.Venue == req.Venue && s.key(&f.request, 0, 0) == s.key(req, 0, 0)
+			return f.pattern == p && f.request.Venue == req.Venue && s.terms(&f.request, 0) == s.terms(req, 0)
 		})
 		if !known {
 			out = append(out, follow{p, terms})
@@ -210,22 +257,24 @@ func (s *session) start(req *wire.Request, keys []topicKey, all bool) *wire.Erro
 		return err
 	}
 	ack := wire.Ack{ID: req.ID, Op: req.Op}
-	byLane := make([][]topicKey, len(s.hub.lanes))
+	byLane := make(map[*lane][]topicKey)
 	for _, key := range keys {
-		i := int(key.instrument) % len(byLane)
-		byLane[i] = append(byLane[i], key)
+		l := s.hub.lane(&key)
+		byLane[l] = append(byLane[l], key)
 	}
-	opened := make([][]*topic, len(byLane))
 	// Lanes in their order, so that an ack is the same in every replay.
-	for i, keys := range byLane {
-		if len(keys) == 0 {
-			continue
-		}
-		l := s.hub.lanes[i]
+	lanes := slices.DeleteFunc(slices.Concat(s.hub.lanes, s.hub.delayed), func(l *lane) bool { return byLane[l] == nil })
+	opened := make([][]*topic, len(lanes))
+	fresh := 0
+	for i, l := range lanes {
+		keys := byLane[l]
 		err := s.hub.call(l, func(now int64) {
 			for _, key := range keys {
 				t := l.open(key, now)
 				opened[i] = append(opened[i], t)
+				if s.sub(t.sid) == nil {
+					fresh++
+				}
 				if all || s.sub(t.sid) == nil {
 					ack.Streams = append(ack.Streams, granted(t, &l.instrument(key.instrument).view.Scale, req))
 				}
@@ -235,15 +284,49 @@ func (s *session) start(req *wire.Request, keys []topicKey, all bool) *wire.Erro
 			return refusal(req, wire.CodeServerShutdown, "the server is stopping")
 		}
 	}
+	if bad := s.reserve(req, fresh); bad != nil {
+		for i, topics := range opened {
+			s.post(lanes[i], func(int64) {
+				for _, t := range topics {
+					t.held--
+				}
+			})
+		}
+		return bad
+	}
 	if all || len(ack.Streams) > 0 {
 		s.send(&ack)
 	}
+	s.audit(req, ack.Streams)
 	for i, topics := range opened {
-		if len(topics) > 0 {
-			s.attach(s.hub.lanes[i], topics, req.Resume)
-		}
+		s.attach(lanes[i], topics, req.Resume)
 	}
 	return nil
+}
+
+// reserve counts streams under the client's key and address, or refuses them.
+// Under control.
+func (s *session) reserve(req *wire.Request, n int) *wire.Error {
+	for i, a := range []*account{s.account.Load(), s.addr} {
+		if a == nil || a.subscribe(n) {
+			continue
+		}
+		if first := s.account.Load(); i == 1 && first != nil {
+			first.subscribe(-n)
+		}
+		return refusal(req, wire.CodeTooManySubscriptions, "%d streams more would exceed the limit of this %s", n, [...]string{"key", "address"}[i])
+	}
+	return nil
+}
+
+// auditStreams is how many streams one line of the audit log has.
+const auditStreams = 500
+
+// audit writes down what was subscribed. Under control.
+func (s *session) audit(req *wire.Request, streams []wire.Granted) {
+	for part := range slices.Chunk(streams, auditStreams) {
+		s.hub.cfg.Audit.Info(string(req.Op), "session", s.id, "key", s.who(), "address", s.remote, "channel", req.Channel.String(), "streams", part)
+	}
 }
 
 // attach subscribes to the topics that the lane opened. Under control.
@@ -251,6 +334,7 @@ func (s *session) attach(l *lane, topics []*topic, resume map[string]wire.Positi
 	subs := make([]*sub, len(topics)) // nil where subscribed already
 	memory := make([]sub, len(topics))
 	s.grow(len(topics))
+	kinds := make(map[streamKind]int)
 	for i, t := range topics {
 		if s.sub(t.sid) == nil {
 			u := &memory[i]
@@ -258,8 +342,10 @@ func (s *session) attach(l *lane, topics []*topic, resume map[string]wire.Positi
 			subs[i] = u
 			s.insert(u)
 			s.hub.metrics.subscriptions.Inc()
+			kinds[t.kind()]++
 		}
 	}
+	s.count(kinds, 1)
 	s.post(l, func(now int64) {
 		for i, t := range topics {
 			t.held--
@@ -273,6 +359,18 @@ func (s *session) attach(l *lane, topics []*topic, resume map[string]wire.Positi
 			t.attach(subs[i], from, now)
 		}
 	})
+}
+
+// count counts streams that begin (by 1) or end (by -1). Under control.
+func (s *session) count(kinds map[streamKind]int, by int) {
+	a := s.account.Load()
+	if a == nil {
+		return
+	}
+	now := s.hub.cfg.Now()
+	for kind, n := range kinds {
+		a.open(kind, n*by, now)
+	}
 }
 
 // room refuses streams that would be too many. Under control.
@@ -319,6 +417,9 @@ func granted(t *topic, scale *market.Scale, req *wire.Request) wire.Granted {
 	if t.key.maxAge > 0 {
 		g.MaxAge = wire.FormatInterval(t.key.maxAge)
 	}
+	if t.key.delay > 0 {
+		g.Delay = wire.FormatInterval(t.key.delay)
+	}
 	var asked wire.Requested
 	if req.Has(wire.FieldInterval) && req.Interval != t.key.interval {
 		asked.Interval = wire.FormatInterval(req.Interval)
@@ -347,8 +448,13 @@ func (s *session) takeIn(fresh []market.Instrument) {
 		venue, _ := s.hub.cfg.Directory.LookupVenue(f.request.Venue)
 		var keys []topicKey
 		for _, in := range fresh {
-			if wire.Match(f.pattern, in.Symbol) {
-				keys = append(keys, s.key(&f.request, venue, in.ID))
+			if !wire.Match(f.pattern, in.Symbol) {
+				continue
+			}
+			terms := s.terms(&f.request, venue)
+			terms.instrument = in.ID
+			if key, ok := s.permit(terms, in.Symbol); ok {
+				keys = append(keys, key)
 			}
 		}
 		if len(keys) == 0 {
@@ -427,18 +533,27 @@ func (s *session) unsubscribe(req *wire.Request) *wire.Error {
 	}
 	s.drop(subs)
 	s.send(&ack)
+	s.audit(req, ack.Streams)
 	return nil
 }
 
 // drop ends subscriptions. Under control.
 func (s *session) drop(subs []*sub) {
 	byLane := make(map[*lane][]*sub)
+	kinds := make(map[streamKind]int)
 	for _, u := range subs {
 		u.flags.Or(subClosed)
+		kinds[u.topic.kind()]++
 		byLane[u.topic.lane] = append(byLane[u.topic.lane], u)
 	}
 	s.subs = slices.DeleteFunc(s.subs, func(u *sub) bool { return u.flags.Load()&subClosed != 0 })
 	s.hub.metrics.subscriptions.Sub(float64(len(subs)))
+	s.count(kinds, -1)
+	for _, a := range []*account{s.account.Load(), s.addr} {
+		if a != nil {
+			a.subscribe(-len(subs))
+		}
+	}
 	for l, list := range byLane {
 		s.post(l, func(now int64) {
 			for _, u := range list {
@@ -476,7 +591,13 @@ func (s *session) update(req *wire.Request) *wire.Error {
 			return refusal(req, wire.CodeBadRequest, maxAgeQuote)
 		}
 		amend(&terms, req)
-		key := s.key(&terms, was.venue, was.instrument)
+		key := s.terms(&terms, was.venue)
+		key.instrument = was.instrument
+		key, ok := s.permit(key, u.topic.symbol)
+		if !ok {
+			gone = append(gone, u) // the rights have just changed
+			continue
+		}
 		if key != was {
 			gone = append(gone, u)
 		}

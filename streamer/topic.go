@@ -26,6 +26,7 @@ type topicKey struct {
 	venues     bool          // book: split of each level by venue
 	checksum   bool          // book
 	maxAge     time.Duration // quote: older ones are marked as stale; 0 none
+	delay      time.Duration // how late everything is
 }
 
 // content is what a topic shows, by channel. It remembers the state that was
@@ -57,6 +58,7 @@ type topic struct {
 	lane   *lane
 	symbol string
 	venue  string
+	class  market.Class
 	events bool // a stream of events: no change may be left out
 	log    *frameLog
 	chunks chunks
@@ -121,9 +123,10 @@ func (t *topic) reach(afterSnapshot bool) uint64 {
 
 func (l *lane) newTopic(key topicKey, now int64) *topic {
 	cfg := &l.hub.cfg
+	in := cfg.Directory.InstrumentByID(key.instrument)
 	t := &topic{
 		key: key, lane: l, slot: -1,
-		symbol: cfg.Directory.Symbol(key.instrument),
+		symbol: in.Symbol, class: in.Class,
 		venue:  cfg.Directory.VenueName(key.venue),
 		events: key.channel == wire.ChannelTrade,
 	}

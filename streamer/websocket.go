@@ -7,13 +7,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
-	"golang.org/x/time/rate"
 
 	"github.com/quotewire/quotewire/streamer/wire"
 )
@@ -30,6 +30,8 @@ const (
 	reasonUnread    = "replies_unread"
 	reasonHandshake = "handshake"
 	reasonRefused   = "refused"
+
+	reasonUnauthorized = "unauthorized"
 )
 
 // maxBad is how many bad requests in a row end a connection. A rate limit that
@@ -59,18 +61,16 @@ func (h *Hub) upgrader() *websocket.Upgrader {
 func (h *Hub) serveStream(up *websocket.Upgrader) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var first *wire.Request
-		if r.URL.RawQuery != "" {
-			req, bad := wire.ParseQuery(r.URL.Query())
+		if q := r.URL.Query(); subscribes(q) {
+			req, bad := wire.ParseQuery(q)
 			if bad != nil {
 				replyError(w, http.StatusBadRequest, bad.Code, bad.Message)
 				return
 			}
 			first = &req
 		}
-		s := newSession(h, newID(), r.RemoteAddr)
-		if !h.register(s) {
-			w.Header().Set("Retry-After", "5")
-			replyError(w, http.StatusServiceUnavailable, wire.CodeServerShutdown, "the server is full or stopping")
+		s := h.admit(w, r)
+		if s == nil {
 			return
 		}
 		hj := &hijacker{ResponseWriter: w}
@@ -106,6 +106,14 @@ func (h *Hub) serveStream(up *websocket.Upgrader) http.HandlerFunc {
 			c.serve(c.read)
 		}()
 	}
+}
+
+// subscribes reports whether a query string asks for streams, and takes out who
+// asks.
+func subscribes(q url.Values) bool {
+	q.Del(queryKey)
+	q.Del("token")
+	return len(q) > 0
 }
 
 // hijacker hands the upgrader a connection that can be muted.
@@ -201,7 +209,6 @@ func (c *socket) read() string {
 		return nil
 	})
 	c.conn.SetCloseHandler(func(int, string) error { return nil })
-	limit := rate.NewLimiter(rate.Limit(cfg.RequestRate), cfg.RequestBurst)
 	bad := 0
 	for {
 		_, r, err := c.conn.NextReader()
@@ -217,7 +224,7 @@ func (c *socket) read() string {
 		}
 		c.alive()
 		switch {
-		case !limit.Allow():
+		case !s.limit.Allow():
 			bad++
 			s.refuse(&wire.Error{Code: wire.CodeRateLimited, Message: fmt.Sprintf("at most %d requests a second", cfg.RequestRate), RetryAfter: 1000})
 		case c.handle(text):

@@ -58,11 +58,16 @@ func (s *session) arrange(now int64) {
 		return // who writes looks again when it is done
 	}
 	due := int64(0)
-	if s.every.first == nil && len(s.messages) == 0 && !s.hasPong && !s.beating && !s.ending {
-		if s.state.first == nil {
+	if len(s.messages) == 0 && !s.hasPong && !s.beating && !s.ending {
+		switch {
+		case s.every.first != nil:
+			due = s.free
+		case s.state.first != nil:
+			due = max(s.wrote+s.spacing, s.held, s.free)
+		default:
 			return
 		}
-		if due = max(s.wrote+s.spacing, s.held); due <= now {
+		if due <= now {
 			due = 0
 		}
 	}
@@ -171,6 +176,11 @@ func (c *socket) drainWaiting() {
 
 // turned ends a turn, or hands it to a goroutine that waits for the socket.
 func (c *socket) turned(err error, p *pen) {
+	if wait := c.session.delivered(p.told, p.wrote(), p.now); wait > 0 {
+		c.session.mu.Lock()
+		c.session.free = p.now + int64(wait)
+		c.session.mu.Unlock()
+	}
 	switch {
 	case err == nil || errors.Is(err, errYield):
 		c.done(p.now)
