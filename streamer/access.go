@@ -95,7 +95,7 @@ func (h *Hub) identify(ctx context.Context, remote, token string) (*auth.Rights,
 		return nil, &wire.Error{Code: wire.CodeRateLimited, Message: "too many wrong keys from this address", RetryAfter: failureEvery.Milliseconds()}
 	}
 	r, err := h.cfg.Access.Authenticate(ctx, token)
-	if err == nil {
+	if err == nil && r != nil {
 		return r, nil
 	}
 	return nil, h.unauthorized(remote, err)

@@ -67,7 +67,7 @@ func (h *Hub) serveStatus(w http.ResponseWriter, _ *http.Request, rights *auth.R
 
 // operator reports whether the rights are the operator's. On a server without
 // keys everybody's are.
-func (h *Hub) operator(rights *auth.Rights) bool { return h.cfg.Access == nil || rights.Admin }
+func (h *Hub) operator(rights *auth.Rights) bool { return rights == nil || rights.Admin }
 
 // serveUsage tells what each key has taken.
 func (h *Hub) serveUsage(w http.ResponseWriter, _ *http.Request, rights *auth.Rights) {
@@ -76,6 +76,20 @@ func (h *Hub) serveUsage(w http.ResponseWriter, _ *http.Request, rights *auth.Ri
 		return
 	}
 	replyJSON(w, map[string]any{"time": h.cfg.Now() / 1000, "usage": h.Usage()})
+}
+
+// AdminHandler returns the operator's pages, for an address that nobody else
+// reaches: status, usage, symbols and health, without a key.
+func (h *Hub) AdminHandler() http.Handler {
+	mux := http.NewServeMux()
+	for path, page := range map[string]func(http.ResponseWriter, *http.Request, *auth.Rights){
+		"GET /v1/status": h.serveStatus, "GET /v1/usage": h.serveUsage,
+	} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { page(w, r, nil) })
+	}
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", h.serveReady)
+	return bodyless(mux)
 }
 
 // OperatorOnly serves a page to the operator's keys only, where there are keys.

@@ -21,6 +21,7 @@ type ledger struct {
 	metrics *metrics
 
 	mu       sync.Mutex
+	address  auth.Limits
 	accounts map[string]*account // of keys and tokens' subjects
 	others   *account            // what was counted of those that were forgotten
 	byAddr   map[string]*account // of addresses that are connected
@@ -41,7 +42,7 @@ const (
 )
 
 func newLedger(cfg *Config, m *metrics) ledger {
-	return ledger{cfg: cfg, metrics: m, accounts: make(map[string]*account), others: &account{name: "(others)"},
+	return ledger{cfg: cfg, address: cfg.PerAddress, metrics: m, accounts: make(map[string]*account), others: &account{name: "(others)"},
 		byAddr: make(map[string]*account), failures: make(map[string]*rate.Limiter)}
 }
 
@@ -172,8 +173,20 @@ func (l *ledger) addr(remote string) *account {
 		l.byAddr[id] = a
 	}
 	a.refs++
-	a.bound(l.cfg.PerAddress)
+	a.bound(l.address)
 	return a
+}
+
+// LimitAddresses puts other limits in place of Config.PerAddress, also for those
+// that are connected.
+func (h *Hub) LimitAddresses(limits auth.Limits) {
+	l := &h.ledger
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.address = limits
+	for _, a := range l.byAddr {
+		a.bound(limits)
+	}
 }
 
 // put gives back a reference.

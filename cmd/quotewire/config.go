@@ -16,15 +16,21 @@ import (
 
 	"github.com/quotewire/quotewire/feeds/polygon"
 	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/streamer/auth"
 )
 
 // config is the file that serve and record read. docs/config.md documents it,
 // quotewire.example.yaml shows it.
 type config struct {
-	Listen string       `yaml:"listen"`
-	Server serverConfig `yaml:"server"`
-	Feeds  []feedConfig `yaml:"feeds"`
-	Bus    busConfig    `yaml:"bus"`
+	Listen string `yaml:"listen"`
+	// AdminListen is where the operator's pages are; "" has them at Listen.
+	AdminListen string       `yaml:"admin_listen"`
+	TLS         tlsConfig    `yaml:"tls"`
+	Log         logConfig    `yaml:"log"`
+	Auth        authConfig   `yaml:"auth"`
+	Server      serverConfig `yaml:"server"`
+	Feeds       []feedConfig `yaml:"feeds"`
+	Bus         busConfig    `yaml:"bus"`
 	// Fees are the venues' taker fees, which net quotes count; Net are those.
 	Fees map[string]takerFee `yaml:"fees"`
 	Net  []netConfig         `yaml:"net"`
@@ -45,6 +51,10 @@ type serverConfig struct {
 	WriteTimeout     duration `yaml:"write_timeout"`
 	SocketBuffer     int      `yaml:"socket_buffer"`
 	Origins          []string `yaml:"origins"`
+	// PerAddress bounds what one address takes; TrustedProxies are the networks
+	// whose X-Forwarded-For is believed.
+	PerAddress     limitsConfig `yaml:"per_address"`
+	TrustedProxies []string     `yaml:"trusted_proxies"`
 }
 
 // busConfig joins processes over NATS.
@@ -141,7 +151,10 @@ func yamlError(path string, err error) error {
 // configKeys returns every key that a config may have.
 func configKeys() []string {
 	var keys []string
-	for _, t := range []reflect.Type{reflect.TypeFor[config](), reflect.TypeFor[serverConfig](), reflect.TypeFor[busConfig](), reflect.TypeFor[feedConfig](), reflect.TypeFor[netConfig]()} {
+	for _, t := range []reflect.Type{reflect.TypeFor[config](), reflect.TypeFor[serverConfig](), reflect.TypeFor[busConfig](), reflect.TypeFor[feedConfig](), reflect.TypeFor[netConfig](),
+		reflect.TypeFor[authConfig](), reflect.TypeFor[keyConfig](), reflect.TypeFor[planConfig](), reflect.TypeFor[grantConfig](),
+		reflect.TypeFor[limitsConfig](), reflect.TypeFor[jwtConfig](), reflect.TypeFor[tokenKeyConfig](), reflect.TypeFor[tlsConfig](),
+		reflect.TypeFor[acmeConfig](), reflect.TypeFor[logConfig]()} {
 		for i := range t.NumField() {
 			if f := t.Field(i); f.IsExported() {
 				keys = append(keys, f.Tag.Get("yaml"))
@@ -230,6 +243,18 @@ func (v *checker) config(c *config) {
 		if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 			v.bad("listen", "want an address such as 127.0.0.1:8080 or :8080, not %q", c.Listen)
 		}
+	}
+	if c.AdminListen != "" {
+		if _, _, err := net.SplitHostPort(c.AdminListen); err != nil {
+			v.bad("admin_listen", "want an address such as 127.0.0.1:9090, not %q", c.AdminListen)
+		}
+	}
+	v.tls(&c.TLS)
+	v.auth(&c.Auth)
+	v.log(&c.Log)
+	v.proxies(c.Server.TrustedProxies)
+	if err := (&auth.Plan{Admin: true, Limits: c.Server.PerAddress.limits()}).Validate(); err != nil {
+		v.bad("server.per_address", "%v", err)
 	}
 	if c.Server.MaxConnections < 0 {
 		v.bad("server.max_connections", "want a positive number")

@@ -16,7 +16,7 @@ import (
 
 // newDemo returns the command that runs everything on a simulated market.
 func newDemo() *cobra.Command {
-	var listen, record string
+	var listen, admin, record string
 	var seed uint64
 	var rate float64
 	cmd := &cobra.Command{
@@ -33,7 +33,7 @@ browser.`,
 			}
 			defer d.close()
 			s := newService(loggerOf(cmd), streamer.Config{})
-			s.listen, s.pprof, s.record = listen, true, record
+			s.listen, s.adminListen, s.record = listen, admin, record
 			s.onListen = func(a net.Addr) {
 				_, _ = fmt.Fprintf(cmd.OutOrStdout(), "\n  Quotewire demo: open http://%s/  (Ctrl-C stops)\n\n", a)
 			}
@@ -46,6 +46,7 @@ browser.`,
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address to serve on")
+	cmd.Flags().StringVar(&admin, "admin-listen", "", "`address` of metrics and profiles; without it there are no profiles")
 	cmd.Flags().Uint64Var(&seed, "seed", 1, "which market: the same seed gives the same one")
 	cmd.Flags().Float64Var(&rate, "rate", 1, "how busy the market is")
 	cmd.Flags().StringVar(&record, "record", "", "also record every frame to this `file`")

@@ -47,40 +47,79 @@ Then:        quotewire serve --config quotewire.yaml`,
 	root.PersistentFlags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
 	root.PersistentFlags().StringVar(&format, "log-format", "text", "text or json")
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
-		logger, err := newLogger(level, format)
-		if err != nil {
+		l := &logging{level: new(slog.LevelVar), fixedLevel: cmd.Flags().Changed("log-level"), fixedFormat: cmd.Flags().Changed("log-format")}
+		if err := l.set(level, format); err != nil {
 			return err
 		}
-		cmd.SetContext(context.WithValue(cmd.Context(), loggerKey{}, logger))
+		cmd.SetContext(context.WithValue(cmd.Context(), loggerKey{}, l))
 		return nil
 	}
-	root.AddCommand(newDemo(), newServe(), newRecord(), newReplay(), newCapture(), newSub(), newSim())
+	root.AddCommand(newDemo(), newServe(), newRecord(), newReplay(), newCapture(), newSub(), newSim(), newKey(), newUsage())
 	return root
 }
 
 type loggerKey struct{}
 
-// loggerOf returns the logger that the flags asked for.
-func loggerOf(cmd *cobra.Command) *slog.Logger {
-	if l, ok := cmd.Context().Value(loggerKey{}).(*slog.Logger); ok {
-		return l
-	}
-	return slog.New(slog.DiscardHandler)
+// logging is how the log is written: as the flags say, or, where they do not, the
+// config.
+type logging struct {
+	level                   *slog.LevelVar
+	logger                  *slog.Logger
+	fixedLevel, fixedFormat bool
 }
 
-func newLogger(level, format string) (*slog.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("--log-level %q: want debug, info, warn or error", level)
+// loggingOf returns the logging that the flags asked for.
+func loggingOf(cmd *cobra.Command) *logging {
+	if l, ok := cmd.Context().Value(loggerKey{}).(*logging); ok {
+		return l
 	}
-	opts := &slog.HandlerOptions{Level: l}
+	return &logging{level: new(slog.LevelVar), logger: slog.New(slog.DiscardHandler), fixedLevel: true, fixedFormat: true}
+}
+
+// loggerOf returns the logger that the flags asked for.
+func loggerOf(cmd *cobra.Command) *slog.Logger { return loggingOf(cmd).logger }
+
+// configure follows a config where no flag was given.
+func (l *logging) configure(c logConfig) error {
+	if c.Format != "" && !l.fixedFormat {
+		if err := l.set(l.level.Level().String(), c.Format); err != nil {
+			return err
+		}
+	}
+	if c.Level == "" || l.fixedLevel {
+		return nil
+	}
+	level, err := parseLevel(c.Level)
+	if err != nil {
+		return err
+	}
+	l.level.Set(level)
+	return nil
+}
+
+func parseLevel(text string) (l slog.Level, err error) {
+	if err := l.UnmarshalText([]byte(text)); err != nil {
+		return l, fmt.Errorf("--log-level %q: want debug, info, warn or error", text)
+	}
+	return l, nil
+}
+
+func (l *logging) set(level, format string) error {
+	v, err := parseLevel(level)
+	if err != nil {
+		return err
+	}
+	l.level.Set(v)
+	opts := &slog.HandlerOptions{Level: l.level}
 	switch format {
 	case "text":
-		return slog.New(slog.NewTextHandler(os.Stderr, opts)), nil
+		l.logger = slog.New(slog.NewTextHandler(os.Stderr, opts))
 	case "json":
-		return slog.New(slog.NewJSONHandler(os.Stderr, opts)), nil
+		l.logger = slog.New(slog.NewJSONHandler(os.Stderr, opts))
+	default:
+		return fmt.Errorf("--log-format %q: want text or json", format)
 	}
-	return nil, fmt.Errorf("--log-format %q: want text or json", format)
+	return nil
 }
 
 // version returns the module's version as the build recorded it.

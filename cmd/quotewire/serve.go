@@ -19,15 +19,28 @@ func newServe() *cobra.Command {
 		Use:   "serve --config FILE",
 		Short: "Serve the feeds of a config",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			c := &config{}
 			if path != "" {
-				var err error
 				if c, err = loadConfig(path); err != nil {
 					return err
 				}
 			}
+			if err := loggingOf(cmd).configure(c.Log); err != nil {
+				return err
+			}
 			s := configured(cmd, c)
+			if err := s.addGuard(cmd.Context(), c); err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, s.closeGuard()) }()
+			if err := s.addTLS(c.TLS); err != nil {
+				return err
+			}
+			s.adminListen = c.AdminListen
+			if path != "" {
+				s.reload = &reloader{service: s, path: path, config: c, logging: loggingOf(cmd), cert: s.cert}
+			}
 			if listen != "" {
 				s.listen = listen
 			}

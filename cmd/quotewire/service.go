@@ -2,18 +2,17 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/http/pprof"
+	"net/netip"
 	"runtime"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/quotewire/quotewire/bus"
@@ -23,18 +22,25 @@ import (
 	"github.com/quotewire/quotewire/orderbook"
 	"github.com/quotewire/quotewire/orderbook/best"
 	"github.com/quotewire/quotewire/streamer"
-	"github.com/quotewire/quotewire/web"
+	"github.com/quotewire/quotewire/streamer/auth"
 )
 
 // service is a running server: sources, books, streams, and what joins them.
 type service struct {
-	logger   *slog.Logger
-	listen   string // address of the HTTP server; "" has none
-	pprof    bool
-	epoch    uint64
-	streamer streamer.Config // Directory, Lanes, Metrics and Status are set by newService
-	bus      busOptions
-	net      best.Config // Directory, Epoch and Sinks are set by run
+	logger *slog.Logger
+	listen string // address of the HTTP server; "" has none
+	// adminListen is where the operator's pages are; "" has metrics at listen.
+	adminListen string
+	tls         *tls.Config    // nil serves in clear
+	cert        *certificate   // of files; nil without
+	proxies     []netip.Prefix // whose X-Forwarded-For is believed
+	guard       *auth.Guard    // nil lets everybody in
+	audit       *auditLog      // nil without
+	reload      *reloader      // nil where nothing is to be followed
+	epoch       uint64
+	streamer    streamer.Config // Directory, Lanes, Metrics and Status are set by newService
+	bus         busOptions
+	net         best.Config // Directory, Epoch and Sinks are set by run
 
 	dir      *market.Directory
 	registry *prometheus.Registry
@@ -98,6 +104,7 @@ func (s *service) run(ctx context.Context) (err error) {
 	cfg.Status = s.status
 	cfg.Ready = s.ready
 	cfg.Server = "quotewire/" + version()
+	cfg.NewCodec = func() streamer.UpdateCodec { return bus.NewCodec(s.dir) }
 	s.hub = streamer.NewHub(cfg)
 	joined, err := s.joinBus(ctx)
 	if err != nil {
@@ -118,7 +125,7 @@ func (s *service) run(ctx context.Context) (err error) {
 			return sinks
 		})
 	s.ingest.take, s.ingest.batch = s.engine.Submit, s.engine.Batch
-	s.registry.MustRegister(&collector{in: s.ingest, engine: s.engine, bus: joined})
+	s.registry.MustRegister(&collector{in: s.ingest, engine: s.engine, bus: joined}, &usageCollector{s.hub})
 	if s.record != "" {
 		if err := s.openRecording(); err != nil {
 			return err
@@ -126,14 +133,9 @@ func (s *service) run(ctx context.Context) (err error) {
 		defer func() { err = errors.Join(err, s.closeRecording()) }()
 	}
 
-	var server *http.Server
-	var listener net.Listener
-	if s.listen != "" {
-		if listener, err = net.Listen("tcp", s.listen); err != nil {
-			return fmt.Errorf("listen: %w", err)
-		}
-		server = &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-			MaxHeaderBytes: 64 << 10}
+	web, err := s.openPages()
+	if err != nil {
+		return err
 	}
 
 	// Each stage has a context of its own, so that they can be stopped in order.
@@ -159,17 +161,15 @@ func (s *service) run(ctx context.Context) (err error) {
 	if s.recorder != nil {
 		stopTape = stage(s.recorder.Run)
 	}
-	if server != nil {
-		g.Go(func() error {
-			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-				return fmt.Errorf("serve HTTP: %w", err)
-			}
-			return nil
-		})
-		s.logger.Info("listening", "url", "http://"+listener.Addr().String())
-		if s.onListen != nil {
-			s.onListen(listener.Addr())
-		}
+	for _, p := range web {
+		g.Go(p.serve)
+	}
+	if s.onListen != nil && len(web) > 0 {
+		s.onListen(web[0].listener.Addr())
+	}
+	stopReload := func() {}
+	if s.reload != nil {
+		stopReload = stage(s.reload.run)
 	}
 
 	sourcesDone := make(chan struct{})
@@ -186,6 +186,7 @@ func (s *service) run(ctx context.Context) (err error) {
 	case <-s.whenDone(sourcesDone):
 	}
 	s.logger.Info("stopping")
+	stopReload()
 	stopFeeds()
 	<-sourcesDone
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownGrace)
@@ -200,10 +201,8 @@ func (s *service) run(ctx context.Context) (err error) {
 	if err := s.hub.Shutdown(grace); err != nil {
 		s.logger.Warn("clients did not all leave in time", "err", err)
 	}
-	if server != nil {
-		if err := server.Shutdown(grace); err != nil {
-			_ = server.Close()
-		}
+	for _, p := range web {
+		p.shutdown(grace)
 	}
 	stopHub()
 	return g.Wait()
@@ -243,22 +242,6 @@ func (s *service) runSources(ctx context.Context) error {
 		})
 	}
 	return g.Wait()
-}
-
-func (s *service) handler() http.Handler {
-	mux := http.NewServeMux()
-	api := s.hub.Handler()
-	for _, p := range []string{"/v1/", "/healthz", "/readyz"} {
-		mux.Handle(p, api)
-	}
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{}))
-	if s.pprof {
-		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	}
-	mux.Handle("/", web.Handler())
-	return mux
 }
 
 // status is what /v1/status says of the feeds and the bus.
