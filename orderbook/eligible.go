@@ -92,11 +92,10 @@ func (in *instrument) take(v *venue, clock int64) (bid, ask top) {
 	if b == nil || b.nbbo {
 		return top{}, top{}
 	}
-	if in.tally == nil && b.usable() {
-		in.ownQuotes = true
+	if in.tally == nil {
 		in.tally = &quoteTally{from: clock, since: clock}
 	}
-	if v.tally == nil && in.tally != nil {
+	if v.tally == nil {
 		v.tally = &venueTally{}
 		v.tally.left(v.bid.why, v.ask.why, clock)
 	}
@@ -105,6 +104,7 @@ func (in *instrument) take(v *venue, clock int64) (bid, ask top) {
 		out := top{why: stateExclusion(s)}
 		return out, out
 	}
+	in.ownQuotes = true
 	bid.Level, ask.Level = b.best()
 	if !b.stats.HasBook {
 		bid.judge(b.top.BidFirmness)

@@ -86,7 +86,7 @@ func (in *instrument) tallyBest(q *Quote, bids, asks bool, clock int64) {
 type QuoteReport struct {
 	Instrument market.InstrumentID
 	Changes    uint64        // of the best prices or of what stands there
-	Total      time.Duration // from the first live venue to the last event that the shard saw
+	Total      time.Duration // from the first that was heard of a venue to the last event that the shard saw
 	OneSided   time.Duration // a side, or both, absent
 	Locked     time.Duration
 	Crossed    time.Duration
@@ -107,8 +107,8 @@ type VenueQuoteReport struct {
 	Why Exclusion
 }
 
-// Quotes reports on the consolidated quotes of all instruments that had one, by
-// number.
+// Quotes reports on the consolidated quotes of all instruments of which some venue
+// was heard, not a SIP alone, by number.
 func (s *Shard) Quotes() []QuoteReport {
 	var out []QuoteReport
 	for _, in := range s.instruments {
@@ -125,23 +125,20 @@ func (s *Shard) Quotes() []QuoteReport {
 			LongestLocked: time.Duration(t.longest[MarketLocked]), LongestCrossed: time.Duration(t.longest[MarketCrossed]),
 		}
 		for _, v := range in.venues {
-			r.Venues = append(r.Venues, v.report(t.from, s.clock))
+			r.Venues = append(r.Venues, v.report(s.clock))
 		}
 		out = append(out, r)
 	}
 	return out
 }
 
-func (v *venue) report(from, clock int64) VenueQuoteReport {
+func (v *venue) report(clock int64) VenueQuoteReport {
 	r := VenueQuoteReport{Venue: v.id, Out: map[Exclusion]time.Duration{}, Why: v.bid.why}
 	if r.Why == ExcludedNone {
 		r.Why = v.ask.why
 	}
-	if v.tally == nil { // it never counted
-		if r.Why != ExcludedNone {
-			r.Out[r.Why] = time.Duration(clock - from)
-		}
-		return r
+	if v.tally == nil {
+		return r // a SIP
 	}
 	t := *v.tally
 	t.left(numExclusions, numExclusions, clock)

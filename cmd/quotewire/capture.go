@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"sort"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -162,19 +163,21 @@ func printInfo(w io.Writer, path string, i *capture.Info) error {
 }
 
 func newCaptureVerify() *cobra.Command {
-	var asJSON bool
+	var asJSON, together bool
 	cmd := &cobra.Command{
-		Use:   "verify FILE",
-		Short: "Replay a capture through the books and check them",
-		Long: `Verify replays a capture through decoders and books. Every checksum of a venue is
-compared, every gap, crossed book and refused frame counted. It ends with status 1
-if a checksum did not match, a message was lost, or a book could not be trusted at
-the end.`,
-		Args: cobra.ExactArgs(1),
+		Use:   "verify FILE...",
+		Short: "Replay captures through the books and check them",
+		Long: `Verify replays a capture, or several together as one market, through decoders and
+books. Every checksum of a venue is compared, every gap, crossed book and refused
+frame counted. Of each symbol's consolidated quote it tells how long it was locked
+or crossed, how long each venue was at the best price, and how long it was left out
+and why. It ends with status 1 if a checksum did not match, a message was lost, or
+a book could not be trusted at the end.`,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := verify(cmd.Context(), loggerOf(cmd), args[0])
+			r, err := verify(cmd.Context(), loggerOf(cmd), together, args...)
 			if err != nil {
-				return fmt.Errorf("verify %s: %w", args[0], err)
+				return fmt.Errorf("verify %s: %w", strings.Join(args, " "), err)
 			}
 			if asJSON {
 				enc := json.NewEncoder(cmd.OutOrStdout())
@@ -189,6 +192,7 @@ the end.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object instead of a table")
+	cmd.Flags().BoolVar(&together, "together", false, "let captures that were made one after the other begin at the same time, up to the end of the first")
 	return cmd
 }
 
@@ -198,6 +202,7 @@ type verification struct {
 	Events  uint64                      `json:"events"`
 	Refused map[normalizer.Cause]uint64 `json:"refused"`
 	Books   []verifiedBook              `json:"books"`
+	Quotes  []verifiedQuote             `json:"quotes"`
 }
 
 // verifiedBook is one feed's book of one instrument at one venue.
@@ -229,11 +234,11 @@ type verifiedBook struct {
 // verifyLevels is how many levels a side are told.
 const verifyLevels = 5
 
-func verify(ctx context.Context, logger *slog.Logger, path string) (*verification, error) {
+func verify(ctx context.Context, logger *slog.Logger, together bool, paths ...string) (*verification, error) {
 	dir := market.NewDirectory()
-	shard := orderbook.NewShard(orderbook.Config{Directory: dir})
 	in := newIngest(dir, logger)
-	if err := in.restore([]string{path}); err != nil {
+	shard := orderbook.NewShard(orderbook.Config{Directory: dir, Rules: in.quoteRules})
+	if err := in.restore(paths); err != nil {
 		return nil, err
 	}
 	batch := &orderbook.Batch{}
@@ -243,8 +248,8 @@ func verify(ctx context.Context, logger *slog.Logger, path string) (*verificatio
 		return nil
 	}
 	step, finish := progress("verify")
-	src := &capture.Source{Files: []string{path}, OnProgress: step}
-	r := &verification{Refused: make(map[normalizer.Cause]uint64), Books: []verifiedBook{}}
+	src := &capture.Source{Files: paths, Together: together, OnProgress: step}
+	r := &verification{Refused: make(map[normalizer.Cause]uint64), Books: []verifiedBook{}, Quotes: []verifiedQuote{}}
 	err := src.Run(ctx, func(f feeds.Frame) error {
 		if f.Kind == feeds.Data {
 			r.Frames++
@@ -266,6 +271,9 @@ func verify(ctx context.Context, logger *slog.Logger, path string) (*verificatio
 			continue
 		}
 		r.Books = append(r.Books, verified(in, dir, &b))
+	}
+	for _, q := range shard.Quotes() {
+		r.Quotes = append(r.Quotes, verifiedQuoteOf(dir, &q))
 	}
 	sort.SliceStable(r.Books, func(i, j int) bool { return r.Books[i].Connection < r.Books[j].Connection })
 	return r, nil
@@ -338,5 +346,6 @@ func (r *verification) print(w io.Writer) error {
 		p("%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%s\t%d+%d\t%s\t%s\t%d\t%s\n", b.Connection, b.Venue, b.VenueSymbol, b.BookMessages, sums,
 			b.Gaps, b.Resyncs, b.Crossed, b.State, b.Levels[0], b.Levels[1], best(b.Bids), best(b.Asks), b.Trades.Count, b.Trades.Volume)
 	}
+	printQuotes(t, r.Quotes)
 	return t.Flush()
 }

@@ -34,6 +34,8 @@ type config struct {
 	// Fees are the venues' taker fees, which net quotes count; Net are those.
 	Fees map[string]takerFee `yaml:"fees"`
 	Net  []netConfig         `yaml:"net"`
+	// Quotes is what consolidated quotes go by; the first entry for a symbol counts.
+	Quotes []quoteConfig `yaml:"quotes"`
 }
 
 // netConfig is one net quote.
@@ -111,6 +113,9 @@ func (d *duration) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// MarshalText writes a duration as it is read.
+func (d duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
 // loadConfig reads and checks a config file. Its errors name the file, the line
 // and what would be right.
 func loadConfig(path string) (*config, error) {
@@ -151,7 +156,7 @@ func yamlError(path string, err error) error {
 // configKeys returns every key that a config may have.
 func configKeys() []string {
 	var keys []string
-	for _, t := range []reflect.Type{reflect.TypeFor[config](), reflect.TypeFor[serverConfig](), reflect.TypeFor[busConfig](), reflect.TypeFor[feedConfig](), reflect.TypeFor[netConfig](),
+	for _, t := range []reflect.Type{reflect.TypeFor[config](), reflect.TypeFor[serverConfig](), reflect.TypeFor[busConfig](), reflect.TypeFor[feedConfig](), reflect.TypeFor[netConfig](), reflect.TypeFor[quoteConfig](),
 		reflect.TypeFor[authConfig](), reflect.TypeFor[keyConfig](), reflect.TypeFor[planConfig](), reflect.TypeFor[grantConfig](),
 		reflect.TypeFor[limitsConfig](), reflect.TypeFor[jwtConfig](), reflect.TypeFor[tokenKeyConfig](), reflect.TypeFor[tlsConfig](),
 		reflect.TypeFor[acmeConfig](), reflect.TypeFor[logConfig]()} {
@@ -266,6 +271,7 @@ func (v *checker) config(c *config) {
 	v.duration("server.min_interval", c.Server.MinInterval)
 	v.duration("server.write_timeout", c.Server.WriteTimeout)
 	v.net(c)
+	v.quotes(c)
 	names := make(map[string]bool)
 	for i := range c.Feeds {
 		v.feed(fmt.Sprintf("feeds[%d]", i), &c.Feeds[i], names)

@@ -49,6 +49,9 @@ func TestConfigErrors(t *testing.T) {
 		{"a log level", "log:\n  level: loud\n", `q.yaml:2: log.level: want debug`},
 		{"a proxy", "server:\n  trusted_proxies: [10.0.0.1]\n", `q.yaml:2: server.trusted_proxies[0]: want a network such as 10.0.0.0/8`},
 		{"an admin address", "admin_listen: here\n", `q.yaml:1: admin_listen: want an address`},
+		{"quotes of nothing", "quotes:\n  - min_venues: 2\n", `q.yaml:2: quotes[0]: symbols is missing`},
+		{"bad least size", "quotes:\n  - symbols: [BTC-USD]\n    min_size: dust\n", `quotes[0]: min_size: want a size such as "0.01", not "dust"`},
+		{"bad settle", "quotes:\n  - symbols: ['*']\n    settle: soon\n", `quotes[0].settle: want a duration`},
 		{"not YAML", "feeds: [\n", `q.yaml:`},
 		{"wrong type", "feeds:\n  - provider: kraken\n    symbols: [BTC-USD]\n    depth: deep\n", `q.yaml:4:`},
 	} {

@@ -27,6 +27,7 @@ type ingest struct {
 	dir    *market.Directory
 	logger *slog.Logger
 	units  map[string]normalizer.SizeUnit // by feed name; shares where absent
+	quotes []quoteConfig                  // what consolidated quotes go by
 	// take gets the events of one frame; the batch is its own from then on.
 	take func(context.Context, *orderbook.Batch) error
 	// batch returns an empty batch.

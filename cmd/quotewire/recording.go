@@ -30,7 +30,14 @@ func (in *ingest) meta() (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("describe feeds: %w", err)
 	}
-	return map[string]string{"program": "quotewire " + version(), metaFeeds: string(text)}, nil
+	meta := map[string]string{"program": "quotewire " + version(), metaFeeds: string(text)}
+	if len(in.quotes) > 0 {
+		if text, err = json.Marshal(in.quotes); err != nil {
+			return nil, fmt.Errorf("describe quotes: %w", err)
+		}
+		meta[metaQuotes] = string(text)
+	}
+	return meta, nil
 }
 
 // restore adds the feeds that the captures' headers tell, in their order. Feeds
@@ -41,8 +48,11 @@ func (in *ingest) restore(files []string) error {
 		if err != nil {
 			return err
 		}
-		text := r.Header().Meta[metaFeeds]
+		text, quotes := r.Header().Meta[metaFeeds], r.Header().Meta[metaQuotes]
 		if err := r.Close(); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		if err := in.restoreQuotes(quotes); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		if text == "" {

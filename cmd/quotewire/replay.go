@@ -113,8 +113,8 @@ func replayToLines(ctx context.Context, logger *slog.Logger, src *capture.Source
 			return err
 		}
 	}
-	shard := orderbook.NewShard(orderbook.Config{Directory: dir, Epoch: epoch, Sinks: []orderbook.Sink{direct}})
 	in := newIngest(dir, logger)
+	shard := orderbook.NewShard(orderbook.Config{Directory: dir, Epoch: epoch, Sinks: []orderbook.Sink{direct}, Rules: in.quoteRules})
 	if err := in.restore(src.Files); err != nil {
 		return fmt.Errorf("replay: %w", err)
 	}

@@ -21,6 +21,10 @@ import (
 type Source struct {
 	// Files are the captures, at least one.
 	Files []string
+	// Together replays the files side by side, as one market, though they were made
+	// one after the other: all begin when the earliest does, by their receive
+	// times, and the replay ends with the first that ends.
+	Together bool
 	// Speed is how many times faster than recorded the frames come: 1 as they
 	// were recorded, 10 ten times as fast, down to 0.001. 0 means as fast as
 	// they are taken.
@@ -57,6 +61,7 @@ type track struct {
 	seen  []feedKey
 	queue []feeds.Frame // Lost frames to be emitted before going on
 	last  int64         // receive time of the latest frame
+	shift int64         // added to its receive times
 }
 
 // Run emits the frames of the files. It returns nil at their end, ctx.Err() if
@@ -92,6 +97,15 @@ func (s *Source) Run(ctx context.Context, emit func(feeds.Frame) error) error {
 			return err
 		}
 	}
+	if s.Together {
+		first := tracks[0].f.Received
+		for _, t := range tracks {
+			first = min(first, t.f.Received)
+		}
+		for _, t := range tracks {
+			t.shift = first - t.f.Received
+		}
+	}
 	p := pacer{speed: s.Speed, maxGap: s.MaxGap}
 	if p.maxGap <= 0 {
 		p.maxGap = time.Minute
@@ -111,17 +125,22 @@ func (s *Source) Run(ctx context.Context, emit func(feeds.Frame) error) error {
 		}
 		var next *track
 		for _, t := range tracks {
-			if !t.done && (next == nil || t.f.Received < next.f.Received) {
+			if t.done && s.Together {
+				return nil
+			}
+			if !t.done && (next == nil || t.f.Received+t.shift < next.f.Received+next.shift) {
 				next = t
 			}
 		}
 		if next == nil {
 			return nil
 		}
-		if err := p.wait(ctx, next.f.Received); err != nil {
+		f := next.f
+		f.Received += next.shift
+		if err := p.wait(ctx, f.Received); err != nil {
 			return err
 		}
-		if err := emit(next.f); err != nil {
+		if err := emit(f); err != nil {
 			return err
 		}
 		if err := s.advance(next); err != nil {

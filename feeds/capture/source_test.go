@@ -165,6 +165,26 @@ func TestSourceMerges(t *testing.T) {
 	}
 }
 
+// TestSourceTogether: files made one after the other run side by side, and end
+// with the first that ends.
+func TestSourceTogether(t *testing.T) {
+	a, b := file(t, "a", at("a", 1000, 1010, 1020), nil), file(t, "b", at("b", 5000, 5005, 5012, 5030, 5040), nil)
+	var times []int64
+	s := &Source{Files: []string{a, b}, Together: true}
+	var names []string
+	err := s.Run(t.Context(), func(f feeds.Frame) error {
+		names = append(names, string(f.Payload))
+		times = append(times, (f.Received-1783465157e9)/1e6)
+		return nil
+	})
+	if got := strings.Join(names, " "); err != nil || got != "a0 b0 b1 a1 b2 a2" {
+		t.Errorf("%s, %v", got, err)
+	}
+	if want := []int64{1000, 1000, 1005, 1010, 1012, 1020}; !slices.Equal(times, want) {
+		t.Errorf("times %v, want %v", times, want)
+	}
+}
+
 func TestSourceDamage(t *testing.T) {
 	frames := at("a", 0, 1, 2, 3, 4, 5, 6, 7, 8)
 	path := file(t, "a.qwc", frames, everyThird)
