@@ -105,6 +105,7 @@ type Client struct {
 
 	// What follows belongs to the reading goroutine.
 	broken     map[*symbolState]*Stream // states that wait for a snapshot
+	fetches    map[uint64]*fetching     // by sid: whose answer is coming
 	retryAfter time.Duration            // the server's hint, of this connection
 }
 
@@ -118,9 +119,10 @@ type route struct {
 // connection's life: further acks repeat its id, for symbols that appear later or
 // because the server grants symbol by symbol.
 type call struct {
-	op     wire.Op
-	stream *Stream    // of a subscribe or update, else nil
-	answer chan error // size 1; nil for a subscribe
+	op      wire.Op
+	stream  *Stream    // of a subscribe or update, else nil
+	answer  chan error // size 1; nil for a subscribe
+	fetched *fetching  // of a fetch, else nil
 }
 
 // Dial connects to a streamer, at a URL such as ws://127.0.0.1:8080/v1/stream (the
@@ -137,7 +139,7 @@ func Dial(ctx context.Context, url string, opts Options) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{url: address, opts: opts, done: make(chan struct{}), calls: make(map[uint64]*call),
-		streams: make(map[*Stream]struct{}), sids: make(map[uint64][]route), broken: make(map[*symbolState]*Stream)}
+		streams: make(map[*Stream]struct{}), sids: make(map[uint64][]route), broken: make(map[*symbolState]*Stream), fetches: make(map[uint64]*fetching)}
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	l, err := c.connect(ctx)
 	if err != nil {
@@ -243,7 +245,11 @@ func (c *Client) number(r *wire.Request) uint64 {
 
 // ask sends a request and waits for its ack.
 func (c *Client) ask(ctx context.Context, r wire.Request, s *Stream) error {
-	w := &call{op: r.Op, stream: s, answer: make(chan error, 1)}
+	return c.await(ctx, r, &call{op: r.Op, stream: s, answer: make(chan error, 1)})
+}
+
+// await sends a request and waits until the call is answered.
+func (c *Client) await(ctx context.Context, r wire.Request, w *call) error {
 	c.mu.Lock()
 	if c.err != nil {
 		defer c.mu.Unlock()

@@ -19,6 +19,9 @@ const maxPatience = time.Minute
 
 // dispatch acts on one message. It and what it calls run in the reading goroutine.
 func (c *Client) dispatch(l *link, m wire.Message) {
+	if c.fetched(m) {
+		return
+	}
 	switch m := m.(type) {
 	case *wire.Ack:
 		c.ack(l, m)
@@ -106,6 +109,10 @@ func (c *Client) ack(l *link, m *wire.Ack) {
 				c.abandon(l, g.SID)
 			}
 		}
+		return
+	}
+	if w.fetched != nil {
+		c.fetchBegins(id, w, m)
 		return
 	}
 	if w.stream != nil {

@@ -329,6 +329,7 @@ func (c *Client) up(l *link, attempts int, lostAt time.Time) {
 	c.n.connects.Add(1)
 	c.retryAfter = 0
 	clear(c.broken)
+	clear(c.fetches)
 	c.mu.Lock()
 	c.link, c.session, c.welcome = l, l.welcome.Session, l.welcome
 	var requests []wire.Request

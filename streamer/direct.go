@@ -98,6 +98,9 @@ func (d *Direct) drain() {
 			d.out.add(m, 1)
 			d.out.add(newline, 0)
 		}
+		for _, f := range w.fetches {
+			_ = d.session.refetch(f, &d.out)
+		}
 		for _, list := range [2]*sub{w.every, w.state} {
 			_, _ = d.session.collectAll(list, &d.out)
 		}

@@ -56,7 +56,7 @@ type world struct {
 	clients []*modelClient
 	depth   int // of interleaved activity
 
-	checked, gaps, snapshots, deltas, resumed, merged, aged int
+	checked, gaps, snapshots, deltas, resumed, merged, aged, fetched, paused int
 }
 
 func newWorld(t *rapid.T, seed uint64) *world {
@@ -197,6 +197,7 @@ type modelStream struct {
 	format   wire.Format
 	interval time.Duration
 	have     bool
+	paused   bool
 	resuming bool // no message since the resume
 	stale    bool // the quote is marked as too old
 	lost     bool // a gap was told, on a stream of states a snapshot must follow
@@ -218,7 +219,8 @@ type modelClient struct {
 	asked   map[string]bool       // symbols whose positions the last subscribe gave
 	stalled bool
 	resync  map[uint64]bool
-	reader  wire.ProtoReader // of this session
+	reader  wire.ProtoReader       // of this session
+	fetches map[uint64]*modelFetch // by sid: whose answer is coming
 }
 
 func (w *world) connect() *modelClient {
@@ -233,7 +235,40 @@ func (c *modelClient) open() {
 	// A position means the same in either format.
 	c.s.format, c.reader = wire.Format(c.w.sim.rand.IntN(wire.NumFormats)), wire.ProtoReader{}
 	c.streams, c.resync = make(map[uint64]*modelStream), make(map[uint64]bool)
+	c.fetches = make(map[uint64]*modelFetch)
 	c.w.hub.sessions[c.s] = struct{}{}
+}
+
+// modelFetch is a range that was asked for again.
+type modelFetch struct {
+	at, to uint64 // has come up to; ends with
+	left   int    // messages
+}
+
+// fetched checks a message that may be part of the answer to a fetch: from where
+// the one before ended on, and with the prints that there were.
+func (c *modelClient) fetched(msg []byte, sid, prev, seq uint64, gap bool, events []wire.TradeEvent) bool {
+	f, st := c.fetches[sid], c.streams[sid]
+	if f == nil || st == nil {
+		return false
+	}
+	if prev > f.at || seq <= f.at || gap && prev != f.at || gap && seq > f.to {
+		c.fatal(msg, "does not go on from %d of %d", f.at, f.to)
+	}
+	if !gap && st.channel == wire.ChannelTrade {
+		if got, want := printsOf(events), c.prints(st, prev, seq); !reflect.DeepEqual(got, want) {
+			c.fatal(msg, "prints are\n%+v, want\n%+v", got, want)
+		}
+	}
+	c.w.fetched++
+	f.at = seq
+	if f.left--; f.left == 0 {
+		if f.at < f.to {
+			c.fatal(msg, "ends before %d", f.to)
+		}
+		delete(c.fetches, sid)
+	}
+	return true
 }
 
 // reconnect ends the session and keeps the positions.
@@ -271,6 +306,17 @@ func (c *modelClient) drain() {
 			c.add(m, 1)
 		}
 		var err error
+		for err == nil && len(w.fetches) > 0 {
+			if err = c.s.refetch(w.fetches[0], c); err == nil {
+				w.fetches = w.fetches[1:]
+			}
+		}
+		if err != nil {
+			w.messages = nil
+			c.s.putBack(&w)
+			c.w.lane.deliver(c.w.now)
+			continue
+		}
 		if w.every, err = c.s.collectAll(w.every, c); err == nil {
 			w.state, err = c.s.collectAll(w.state, c)
 		}
@@ -369,15 +415,29 @@ func (c *modelClient) take(msg []byte) {
 		c.ack(m)
 	case *wire.Error:
 	case *wire.Gap:
-		c.gap(msg, m)
+		if m.Reason == gapFetch {
+			if !c.fetched(msg, m.SID, m.From-1, m.To, true, nil) {
+				c.fatal(msg, "nothing was fetched")
+			}
+			break
+		}
+		if !c.fetched(msg, m.SID, m.From-1, m.To, false, nil) {
+			c.gap(msg, m)
+		}
 	case *wire.Snapshot:
 		c.snapshot(msg, m)
 	case *wire.Delta:
-		c.delta(msg, m)
+		if !c.fetched(msg, m.SID, m.Prev, m.Seq, false, nil) {
+			c.delta(msg, m)
+		}
 	case *wire.Trade:
-		c.trade(msg, m)
+		if !c.fetched(msg, m.SID, m.Prev, m.Seq, false, m.Events) {
+			c.trade(msg, m)
+		}
 	case *wire.Status:
-		c.delta(msg, &wire.Delta{State: wire.State{Header: m.Header}})
+		if !c.fetched(msg, m.SID, m.Prev, m.Seq, false, nil) {
+			c.delta(msg, &wire.Delta{State: wire.State{Header: m.Header}})
+		}
 	default:
 		c.fatal(msg, "unexpected %T", m)
 	}
@@ -387,10 +447,17 @@ func (c *modelClient) ack(m *wire.Ack) {
 	for i := range m.Streams {
 		g := &m.Streams[i]
 		switch m.Op {
+		case wire.OpFetch:
+			if *m.Messages > 0 {
+				c.fetches[g.SID] = &modelFetch{max(m.From, 1) - 1, m.To, *m.Messages}
+			} else if m.From <= m.To {
+				c.w.t.Fatalf("nothing of %d to %d", m.From, m.To)
+			}
 		case wire.OpUnsubscribe:
 			delete(c.streams, g.SID)
 		case wire.OpSubscribe, wire.OpUpdate:
-			if c.streams[g.SID] != nil {
+			if st := c.streams[g.SID]; st != nil {
+				st.paused = g.Paused
 				continue
 			}
 			d, err := time.ParseDuration(g.Interval)
@@ -409,7 +476,7 @@ func (c *modelClient) ack(m *wire.Ack) {
 				st.interval, st.resuming = interval, true
 				delete(c.kept, st.spec)
 			}
-			st.format = c.s.format
+			st.format, st.paused = c.s.format, g.Paused
 			c.streams[g.SID] = st
 		}
 	}
@@ -424,6 +491,9 @@ func (c *modelClient) stream(msg []byte, sid uint64) *modelStream {
 	st := c.streams[sid]
 	if st == nil {
 		c.fatal(msg, "message of a stream that is not subscribed, or before its ack")
+	}
+	if st.paused {
+		c.fatal(msg, "message of a stream that is paused")
 	}
 	return st
 }
@@ -1120,15 +1190,20 @@ func (c *modelClient) trade(msg []byte, m *wire.Trade) {
 	}
 	st.resuming = false
 	st.seq = m.Seq
-	var got []wire.TradeEvent
-	for _, e := range m.Events {
+	got := printsOf(m.Events)
+	if want := c.prints(st, m.Prev, m.Seq); !reflect.DeepEqual(got, want) {
+		c.fatal(msg, "prints are\n%+v, want\n%+v", got, want)
+	}
+}
+
+// printsOf returns prints as the model knows them.
+func printsOf(events []wire.TradeEvent) (got []wire.TradeEvent) {
+	for _, e := range events {
 		e.Cond, e.Prior = nil, false
 		e.ID = strings.ReplaceAll(e.ID, "��", "�") // one for each bad byte, the model has one for a run
 		got = append(got, e)
 	}
-	if want := c.prints(st, m.Prev, m.Seq); !reflect.DeepEqual(got, want) {
-		c.fatal(msg, "prints are\n%+v, want\n%+v", got, want)
-	}
+	return got
 }
 
 // TestModel: whatever the venues send and clients ask for, however slow they are,
@@ -1143,7 +1218,7 @@ func TestModel(t *testing.T) {
 			w.connect()
 		}
 		actions := []string{"market", "market", "market", "burst", "drain", "drain", "drain", "subscribe", "subscribe", "stall",
-			"unsubscribe", "update", "resync", "reconnect", "restart", "lose", "idle"}
+			"unsubscribe", "update", "resync", "fetch", "pause", "reconnect", "restart", "lose", "idle"}
 		for range rapid.IntRange(10, 80).Draw(t, "steps") {
 			c := w.clients[r.IntN(len(w.clients))]
 			switch rapid.SampledFrom(actions).Draw(t, "action") {
@@ -1180,6 +1255,19 @@ func TestModel(t *testing.T) {
 				if sid, ok := w.anySID(c); ok {
 					c.request(`{"op":"resync","sid":%d}`, sid)
 				}
+			case "fetch":
+				if sid, ok := w.anySID(c); ok {
+					c.drain() // of two fetches of one stream the model knows one
+					from := uint64(r.IntN(40))
+					c.request(`{"op":"fetch","id":1,"sid":%d,"from":%d,"to":%d}`, sid, from, from+uint64(r.IntN(40)))
+					c.drain()
+				}
+			case "pause":
+				if sid, ok := w.anySID(c); ok {
+					c.drain()
+					c.request(`{"op":"update","sid":%d,"paused":%v}`, sid, r.IntN(2) == 0)
+					c.drain()
+				}
 			case "reconnect":
 				c.reconnect()
 				for range 4 {
@@ -1207,10 +1295,12 @@ func TestModel(t *testing.T) {
 		total.resumed += w.resumed
 		total.merged += w.merged
 		total.aged += w.aged
+		total.fetched += w.fetched
+		total.paused += w.paused
 	})
-	t.Logf("%d messages: %d deltas, %d snapshots, %d gaps, %d resumed, %d with extremes, %d stale", total.checked, total.deltas, total.snapshots,
-		total.gaps, total.resumed, total.merged, total.aged)
-	if total.aged == 0 || total.gaps == 0 || total.resumed == 0 || total.merged == 0 {
+	t.Logf("%d messages: %d deltas, %d snapshots, %d gaps, %d resumed, %d with extremes, %d stale, %d fetched, %d paused", total.checked, total.deltas, total.snapshots,
+		total.gaps, total.resumed, total.merged, total.aged, total.fetched, total.paused)
+	if total.fetched == 0 || total.paused == 0 || total.aged == 0 || total.gaps == 0 || total.resumed == 0 || total.merged == 0 {
 		t.Error("the test did not come across what it is to test")
 	}
 }
@@ -1302,6 +1392,15 @@ func (w *world) settle() {
 		}
 	}
 	w.depth++ // nothing interleaves any more
+	for _, c := range w.clients {
+		c.drain()
+		for _, sid := range slices.Sorted(maps.Keys(c.streams)) {
+			if c.streams[sid].paused {
+				w.paused++
+				c.request(`{"op":"update","sid":%d,"paused":false}`, sid)
+			}
+		}
+	}
 	for range 3 {
 		w.now += int64(200 * time.Millisecond)
 		w.lane.tick(w.now)

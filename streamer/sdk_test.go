@@ -92,3 +92,95 @@ func testWithTheSDK(t *testing.T, format wire.Format) {
 		t.Errorf("after %d updates: %+v", updates, n)
 	}
 }
+
+// TestFetchAndPause: the Go client asks for prints again, and stops a stream that
+// goes on where it was.
+func TestFetchAndPause(t *testing.T) {
+	for _, f := range []wire.Format{wire.FormatJSON, wire.FormatProto} {
+		t.Run(f.String(), func(t *testing.T) { testFetchAndPause(t, f) })
+	}
+}
+
+func testFetchAndPause(t *testing.T, format wire.Format) {
+	dir := market.NewDirectory()
+	hub := streamer.NewHub(streamer.Config{Directory: dir, LogFrames: 8})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ended := make(chan error, 1)
+	go func() { ended <- hub.Run(ctx) }()
+	server := httptest.NewServer(hub.Handler())
+	defer func() {
+		server.Close()
+		cancel()
+		<-ended
+	}()
+	btc, _ := dir.Instrument("BTC-USD", market.ClassCrypto)
+	kraken, _ := dir.Venue("kraken")
+	sink := hub.Sink(0)
+	shard := orderbook.NewShard(orderbook.Config{Directory: dir, Epoch: 1, Sinks: []orderbook.Sink{sink}})
+	// Prices get finer as they go.
+	prices := map[int]string{}
+	print := func(i int) {
+		e := market.Event{Kind: market.KindTrade, Flags: market.FlagLast, Feed: 1, Venue: kraken, Instrument: btc, Side: market.SideBid,
+			Price: 1001, PriceDecimals: market.Decimals(i / 4), Size: market.Size(i), Received: time.Now().UnixNano()}
+		prices[i] = market.ToDecimal(e.Price, e.PriceDecimals).String()
+		shard.Apply([]market.Event{e})
+		sink.Flush()
+	}
+	print(1)
+	c, err := client.Dial(ctx, server.URL, client.Options{Format: format})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	s, err := c.Subscribe(ctx, client.Subscription{Channel: wire.ChannelTrade, Symbols: []string{"BTC-USD"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := func() client.Update {
+		u, err := s.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	check := func(u client.Update, i int) {
+		t.Helper()
+		if p, ok := u.(*client.Trades); !ok || len(p.Trades) != 1 || int(p.Seq) != i || p.Trades[0].Price.String() != prices[i] || p.Trades[0].Size.IntPart() != int64(i) {
+			t.Fatalf("%+v, want print %d at %s", u, i, prices[i])
+		}
+	}
+	check(next(), 1) // the snapshot's
+	for i := 2; i <= 12; i++ {
+		print(i)
+		check(next(), i)
+	}
+	got, err := s.Fetch(ctx, "BTC-USD", 2, 99)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g, ok := got[0].(*client.Gap); len(got) != 9 || !ok || g.From != 2 || g.To != 4 {
+		t.Fatalf("%d updates, the first %+v", len(got), got[0])
+	}
+	for i := 5; i <= 12; i++ {
+		check(got[i-4], i)
+	}
+	if err := s.Pause(ctx, true); err != nil {
+		t.Fatal(err)
+	}
+	print(13)
+	print(14)
+	if got, err := s.Fetch(ctx, "BTC-USD", 13, 13); err != nil || len(got) != 1 {
+		t.Fatal(got, err)
+	}
+	if err := s.Pause(ctx, false); err != nil {
+		t.Fatal(err)
+	}
+	check(next(), 13)
+	check(next(), 14)
+	if _, err := s.Fetch(ctx, "ETH-USD", 1, 2); err == nil {
+		t.Error("fetched what is not streamed")
+	}
+	if n := c.Stats(); n.SequenceErrors+n.Malformed+n.Unrouted+n.Gaps > 0 {
+		t.Errorf("%+v", n)
+	}
+}

@@ -43,6 +43,7 @@ const (
 	subMarked uint32 = 1 << iota // in the session's list
 	subClosed                    // unsubscribed
 	subResync                    // the client asked for a snapshot
+	subPaused                    // the client wants nothing for the time being
 )
 
 // subList is a list of marked subscriptions, in the order in which they were
@@ -96,6 +97,7 @@ type session struct {
 	spacing  int64    // the shortest that those in state allow
 	messages [][]byte // replies and other messages that are no market data
 	queued   int      // bytes of messages
+	fetches  []*fetch // asked for again
 	pong     []byte   // payload of the latest ping to be answered
 	hasPong  bool
 	beating  bool // a heartbeat is due
@@ -112,7 +114,8 @@ type session struct {
 	at    int64
 
 	control  sync.Mutex
-	subs     []*sub // by sid
+	subs     []*sub            // by sid
+	pausing  map[topicKey]bool // streams that an update under way leaves paused
 	follows  []follow
 	ended    bool
 	signedIn bool
@@ -300,6 +303,7 @@ func (s *session) over() bool {
 // waiting is what waits to be written.
 type waiting struct {
 	messages [][]byte
+	fetches  []*fetch
 	every    *sub // that have something new, each leading to the next
 	state    *sub
 	// when the first of every and state was due
@@ -311,7 +315,7 @@ type waiting struct {
 
 // empty reports whether nothing waits.
 func (w *waiting) empty() bool {
-	return len(w.messages) == 0 && w.every == nil && w.state == nil && !w.hasPong && !w.beating
+	return len(w.messages) == 0 && len(w.fetches) == 0 && w.every == nil && w.state == nil && !w.hasPong && !w.beating
 }
 
 // take returns what waits and may be sent at the time.
@@ -323,8 +327,8 @@ func (s *session) take(now int64) (w waiting) {
 	if now < s.free {
 		return w
 	}
-	w.every, w.everySince = s.every.first, s.every.since
-	s.every = subList{}
+	w.fetches, w.every, w.everySince = s.fetches, s.every.first, s.every.since
+	s.fetches, s.every = nil, subList{}
 	if now >= s.held {
 		w.state, w.stateSince = s.state.first, s.state.since
 		s.state = subList{}
@@ -344,6 +348,7 @@ func (s *session) putBack(w *waiting) {
 		}
 		s.messages = append(w.messages, s.messages...)
 	}
+	s.fetches = append(w.fetches, s.fetches...)
 	if s.state.first == nil && w.state != nil {
 		s.spacing = w.state.topic.spacing()
 	}
@@ -388,7 +393,7 @@ func (s *session) collectAll(list *sub, out output) (*sub, error) {
 // topic's log. What it has not sent when the output fails it sends the next time.
 func (s *session) collect(u *sub, out output) error {
 	flags := u.flags.Load()
-	if flags&subClosed != 0 {
+	if flags&(subClosed|subPaused) != 0 {
 		return nil
 	}
 	t := u.topic

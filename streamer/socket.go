@@ -54,6 +54,12 @@ func (c *socket) fill(p *pen, w *waiting) (err error) {
 		p.addMessage(m)
 		w.messages = w.messages[1:]
 	}
+	for len(w.fetches) > 0 {
+		if err := c.session.refetch(w.fetches[0], p); err != nil {
+			return err
+		}
+		w.fetches = w.fetches[1:]
+	}
 	if w.every, err = c.session.collectAll(w.every, p); err != nil {
 		return err
 	}

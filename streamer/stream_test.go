@@ -194,7 +194,7 @@ func TestRefusals(t *testing.T) {
 		{`{"op":"unsubscribe","id":9,"sid":99}`, wire.CodeBadRequest, "99"},
 		{`{"op":"update","id":9,"sid":99,"interval":"1s"}`, wire.CodeBadRequest, "99"},
 		{`{"op":"resync","id":9,"sid":99}`, wire.CodeBadRequest, "99"},
-		{`{"op":"fetch","id":9,"sid":1,"from":1,"to":2}`, wire.CodeBadRequest, "not served"},
+		{`{"op":"fetch","id":9,"sid":1,"from":1,"to":2}`, wire.CodeBadRequest, "sid 1"},
 		{`{"op":"explain","id":9,"sid":1}`, wire.CodeBadRequest, "not served"},
 		{`{"op":"budget","id":9,"kbps":1}`, wire.CodeBadRequest, "not served"},
 	} {

@@ -60,6 +60,8 @@ func (s *session) do(req *wire.Request) *wire.Error {
 		return s.update(req)
 	case wire.OpResync:
 		return s.resync(req)
+	case wire.OpFetch:
+		return s.fetch(req)
 	case wire.OpPing:
 		s.send(&wire.Pong{ID: req.ID, TX: s.hub.cfg.Now() / 1000})
 		return nil
@@ -276,7 +278,7 @@ func (s *session) start(req *wire.Request, keys []topicKey, all bool) *wire.Erro
 					fresh++
 				}
 				if all || s.sub(t.sid) == nil {
-					ack.Streams = append(ack.Streams, granted(t, &l.instrument(key.instrument).view.Scale, req))
+					ack.Streams = append(ack.Streams, s.granted(t, &l.instrument(key.instrument).view.Scale, req))
 				}
 			}
 		})
@@ -340,6 +342,9 @@ func (s *session) attach(l *lane, topics []*topic, resume map[string]wire.Positi
 			u := &memory[i]
 			u.session, u.topic, u.weight = s, t, wire.DefaultWeight
 			subs[i] = u
+			if s.pausing[t.key] {
+				u.flags.Or(subPaused)
+			}
 			s.insert(u)
 			s.hub.metrics.subscriptions.Inc()
 			kinds[t.kind()]++
@@ -406,13 +411,16 @@ func (s *session) post(l *lane, fn func(now int64)) {
 
 // granted returns what is granted, and where that is not what was asked for, what
 // was.
-func granted(t *topic, scale *market.Scale, req *wire.Request) wire.Granted {
+func (s *session) granted(t *topic, scale *market.Scale, req *wire.Request) wire.Granted {
 	g := wire.Granted{
 		SID: t.sid, Channel: t.key.channel, Symbol: t.symbol, Depth: t.key.depth,
 		Interval: wire.FormatInterval(t.key.interval), Venues: t.key.venues,
 	}
 	if t.key.venue != market.Consolidated {
 		g.Venue = t.venue
+	}
+	if u := s.sub(t.sid); s.pausing[t.key] || u != nil && u.flags.Load()&subPaused != 0 {
+		g.Paused = true
 	}
 	if t.key.maxAge > 0 {
 		g.MaxAge = wire.FormatInterval(t.key.maxAge)
@@ -582,8 +590,10 @@ func (s *session) update(req *wire.Request) *wire.Error {
 		return err
 	}
 	var keys []topicKey
-	var gone []*sub
+	var gone, woken []*sub
 	seen := make(map[topicKey]bool)
+	s.pausing = make(map[topicKey]bool)
+	defer func() { s.pausing = nil }()
 	for _, u := range subs {
 		was := u.topic.key
 		terms := wire.Request{Channel: was.channel, Depth: was.depth, Interval: was.interval, Venues: was.venues, Checksum: was.checksum, MaxAge: was.maxAge}
@@ -598,8 +608,18 @@ func (s *session) update(req *wire.Request) *wire.Error {
 			gone = append(gone, u) // the rights have just changed
 			continue
 		}
-		if key != was {
+		paused := u.flags.Load()&subPaused != 0
+		if req.Has(wire.FieldPaused) {
+			paused = req.Paused
+		}
+		s.pausing[key] = s.pausing[key] || paused
+		switch {
+		case key != was:
 			gone = append(gone, u)
+		case paused:
+			u.flags.Or(subPaused)
+		case u.flags.And(^subPaused)&subPaused != 0:
+			woken = append(woken, u)
 		}
 		if !seen[key] {
 			seen[key] = true
@@ -609,6 +629,10 @@ func (s *session) update(req *wire.Request) *wire.Error {
 	s.drop(gone)
 	if err := s.start(req, keys, true); err != nil {
 		return err
+	}
+	for _, u := range woken {
+		// Through the lane: it marks.
+		s.post(u.topic.lane, func(now int64) { s.markNow(u, now) })
 	}
 	for _, i := range follows {
 		amend(&s.follows[i].request, req)

@@ -46,6 +46,7 @@ type Granted struct {
 	SizeDecimals  *int    `json:"size_decimals,omitempty"`
 	TickSize      string  `json:"tick_size,omitempty"`
 	MaxAge        string  `json:"max_age,omitempty"` // quote: older ones are marked as stale
+	Paused        bool    `json:"paused,omitempty"`  // nothing is sent until an update lets it go on
 	// Requested is what was asked for, as far as something else was granted.
 	Requested *Requested `json:"requested,omitempty"`
 }
@@ -62,6 +63,11 @@ type Ack struct {
 	ID      json.Number `json:"id,omitempty"`
 	Op      Op          `json:"op"`
 	Streams []Granted   `json:"streams,omitempty"`
+	// Of a fetch: the range, cut to what there is, and how many messages of the
+	// stream come next that are the answer.
+	From     uint64 `json:"from,omitempty"`
+	To       uint64 `json:"to,omitempty"`
+	Messages *int   `json:"messages,omitempty"`
 }
 
 // Opt is a field that may be absent, null or a value: in a delta it keeps,

@@ -281,7 +281,7 @@ func (r *Request) set(f Field, raw json.RawMessage) *refusal {
 				quoteCut(string(raw)))}
 		}
 		r.Interval = d
-	case FieldVenues, FieldChecksum:
+	case FieldVenues, FieldChecksum, FieldPaused:
 		var v bool
 		switch string(raw) {
 		case "true":
@@ -290,9 +290,12 @@ func (r *Request) set(f Field, raw json.RawMessage) *refusal {
 		default:
 			return bad("field %q: want true or false, got %s", names(f), quoteCut(string(raw)))
 		}
-		if f == FieldVenues {
+		switch f {
+		case FieldVenues:
 			r.Venues = v
-		} else {
+		case FieldPaused:
+			r.Paused = v
+		default:
 			r.Checksum = v
 		}
 	case FieldBar:

@@ -25,7 +25,10 @@ func appendProto(dst []byte, m Message) ([]byte, error) {
 				Symbols: int64(m.Limits.Symbols), RequestBytes: int64(m.Limits.RequestBytes)},
 		}}
 	case *Ack:
-		a := &wirev1.Ack{Id: idNumber(m.ID), Op: string(m.Op)}
+		a := &wirev1.Ack{Id: idNumber(m.ID), Op: string(m.Op), From: m.From, To: m.To}
+		if m.Messages != nil {
+			a.Messages = proto.Uint32(uint32(*m.Messages))
+		}
 		for i := range m.Streams {
 			a.Streams = append(a.Streams, protoGranted(&m.Streams[i]))
 		}
@@ -55,7 +58,7 @@ func appendProto(dst []byte, m Message) ([]byte, error) {
 
 func protoGranted(g *Granted) *wirev1.Granted {
 	p := &wirev1.Granted{Sid: g.SID, Channel: g.Channel.String(), Symbol: g.Symbol, Venue: g.Venue, Depth: uint32(g.Depth),
-		Interval: nanos(g.Interval), Venues: g.Venues, Bar: g.Bar, Delay: nanos(g.Delay), TickSize: g.TickSize, MaxAge: nanos(g.MaxAge)}
+		Interval: nanos(g.Interval), Venues: g.Venues, Bar: g.Bar, Delay: nanos(g.Delay), TickSize: g.TickSize, MaxAge: nanos(g.MaxAge), Paused: g.Paused}
 	if r := g.Requested; r != nil {
 		p.Requested = &wirev1.Requested{}
 		if r.Interval != "" {
@@ -121,7 +124,11 @@ func (r *ProtoReader) Parse(b []byte) (Message, error) {
 			Subscriptions: int(w.Limits.GetSubscriptions()), MinInterval: FormatInterval(time.Duration(w.Limits.GetMinInterval())),
 			Symbols: int(w.Limits.GetSymbols()), RequestBytes: int(w.Limits.GetRequestBytes())}}, nil
 	case *wirev1.Message_Ack:
-		a := &Ack{ID: idText(b.Ack.Id), Op: Op(b.Ack.Op)}
+		a := &Ack{ID: idText(b.Ack.Id), Op: Op(b.Ack.Op), From: b.Ack.From, To: b.Ack.To}
+		if b.Ack.Messages != nil {
+			n := int(*b.Ack.Messages)
+			a.Messages = &n
+		}
 		for _, g := range b.Ack.Streams {
 			a.Streams = append(a.Streams, readGranted(g))
 		}
@@ -175,7 +182,7 @@ func idText(id uint64) json.Number {
 }
 
 func readGranted(g *wirev1.Granted) Granted {
-	out := Granted{SID: g.Sid, Symbol: g.Symbol, Venue: g.Venue, Depth: int(g.Depth), Venues: g.Venues, Bar: g.Bar, TickSize: g.TickSize}
+	out := Granted{SID: g.Sid, Symbol: g.Symbol, Venue: g.Venue, Depth: int(g.Depth), Venues: g.Venues, Bar: g.Bar, TickSize: g.TickSize, Paused: g.Paused}
 	out.Channel, _ = ParseChannel(g.Channel)
 	out.Interval = FormatInterval(time.Duration(g.Interval))
 	if g.Delay != 0 {

@@ -264,6 +264,8 @@ func (r *Request) AppendProto(dst []byte) []byte {
 			}
 		case FieldChecksum:
 			count(n, protowire.EncodeBool(r.Checksum))
+		case FieldPaused:
+			count(n, protowire.EncodeBool(r.Paused))
 		case FieldWeight:
 			count(n, uint64(r.Weight))
 		case FieldMaxAge:

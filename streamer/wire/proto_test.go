@@ -153,6 +153,7 @@ func TestProtoControl(t *testing.T) {
 			Interval: "1m", Venues: true, Delay: "15m", PriceDecimals: &two, SizeDecimals: &eight, TickSize: "0.01"},
 			{SID: 13, Channel: ChannelQuote, Symbol: "AAPL", Interval: "0", Bar: "5m", MaxAge: "2s", Requested: &Requested{Interval: "3ms", Depth: &two}}}},
 		&Ack{Op: OpAuth},
+		&Ack{Op: OpFetch, From: 77, To: 940, Messages: &two, Streams: []Granted{{SID: 1, Channel: ChannelTrade, Symbol: "AAPL", Interval: "0", Paused: true}}},
 		&Error{ID: "3", Code: CodeUnknownSymbol, Message: "no such symbol", Symbols: []string{"AAPLL"}, RetryAfter: 1500},
 		&Heartbeat{TX: 1_764_000_000_000_000, Lag: 12, Interval: "250ms"},
 		&Heartbeat{TX: 1_764_000_000_000_000},
@@ -237,6 +238,7 @@ func anyRequest(t *rapid.T) Request {
 	r.Venue = rapid.SampledFrom([]string{"*", "kraken"}).Draw(t, "venue")
 	r.Depth, r.Weight, r.Kbps = rapid.IntRange(0, MaxDepth).Draw(t, "depth"), rapid.IntRange(1, MaxWeight).Draw(t, "weight"), rapid.IntRange(0, 1<<30).Draw(t, "kbps")
 	r.Interval, r.MaxAge = duration.Draw(t, "interval"), duration.Draw(t, "max_age")
+	r.Paused = rapid.Bool().Draw(t, "paused")
 	r.Venues, r.Checksum = rapid.Bool().Draw(t, "venues"), rapid.Bool().Draw(t, "checksum")
 	r.Bar = rapid.SampledFrom([]string{"1s", "1m", "1d"}).Draw(t, "bar")
 	r.Resume = rapid.MapOfN(rapid.StringMatching(`[A-Z]{1,5}`), rapid.Custom(func(t *rapid.T) Position {
@@ -378,10 +380,12 @@ func TestRequestsConform(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := anyRequest(t)
 		switch r.Op {
-		case OpBudget, OpFetch, OpExplain:
+		case OpBudget, OpExplain:
 			return
 		}
-		r.Given &^= FieldFrom | FieldUntil | FieldSpeed
+		if r.Op == OpSubscribe {
+			r.Given &^= FieldFrom | FieldUntil | FieldSpeed
+		}
 		if r.Channel >= ChannelBar {
 			r.Channel = ChannelQuote
 		}

@@ -66,11 +66,12 @@ const (
 	FieldUntil
 	FieldSpeed
 	FieldKbps
+	FieldPaused
 )
 
 // fieldNames are the names on the wire, in the order of the bits.
 var fieldNames = [...]string{"channel", "symbols", "venue", "depth", "interval", "venues", "bar",
-	"resume", "checksum", "weight", "max_age", "sid", "token", "from", "to", "until", "speed", "kbps"}
+	"resume", "checksum", "weight", "max_age", "sid", "token", "from", "to", "until", "speed", "kbps", "paused"}
 
 func fieldByName(name string) (Field, bool) {
 	for i, n := range fieldNames {
@@ -99,7 +100,7 @@ type opRule struct {
 var opRules = [...]opRule{
 	{OpAuth, FieldToken, FieldToken, false},
 	{OpSubscribe, subscribeFields, FieldChannel | FieldSymbols, false},
-	{OpUpdate, selectFields | FieldDepth | FieldInterval | FieldVenues | FieldChecksum | FieldWeight | FieldMaxAge,
+	{OpUpdate, selectFields | FieldDepth | FieldInterval | FieldVenues | FieldChecksum | FieldWeight | FieldMaxAge | FieldPaused,
 		FieldChannel | FieldSymbols, true},
 	{OpUnsubscribe, selectFields | FieldDepth | FieldInterval, FieldChannel | FieldSymbols, true},
 	{OpResync, FieldSID, FieldSID, false},
@@ -143,6 +144,7 @@ type Request struct {
 	Checksum bool
 	Weight   int
 	MaxAge   time.Duration // 0 none
+	Paused   bool          // nothing of the streams is sent until they go on
 	SID      uint64
 	Token    string
 	// From and To are the first and last seq of a fetch. From and Until of a
@@ -248,6 +250,8 @@ func (r *Request) Append(dst []byte) []byte {
 			dst = append(dst, text...)
 		case FieldChecksum:
 			dst = strconv.AppendBool(dst, r.Checksum)
+		case FieldPaused:
+			dst = strconv.AppendBool(dst, r.Paused)
 		case FieldWeight:
 			dst = strconv.AppendInt(dst, int64(r.Weight), 10)
 		case FieldMaxAge:

@@ -751,10 +751,15 @@ func (x *Limits) GetRequestBytes() int64 {
 
 // Ack answers a request that was done.
 type Ack struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	Op            string                 `protobuf:"bytes,2,opt,name=op,proto3" json:"op,omitempty"`
-	Streams       []*Granted             `protobuf:"bytes,3,rep,name=streams,proto3" json:"streams,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Id      uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Op      string                 `protobuf:"bytes,2,opt,name=op,proto3" json:"op,omitempty"`
+	Streams []*Granted             `protobuf:"bytes,3,rep,name=streams,proto3" json:"streams,omitempty"`
+	// Of a fetch: the range, cut to what there is, and how many messages of the
+	// stream come next that are the answer.
+	From          uint64  `protobuf:"varint,4,opt,name=from,proto3" json:"from,omitempty"`
+	To            uint64  `protobuf:"varint,5,opt,name=to,proto3" json:"to,omitempty"`
+	Messages      *uint32 `protobuf:"varint,6,opt,name=messages,proto3,oneof" json:"messages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -810,6 +815,27 @@ func (x *Ack) GetStreams() []*Granted {
 	return nil
 }
 
+func (x *Ack) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *Ack) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *Ack) GetMessages() uint32 {
+	if x != nil && x.Messages != nil {
+		return *x.Messages
+	}
+	return 0
+}
+
 // Granted is one stream of an ack, with what was granted.
 type Granted struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -826,6 +852,7 @@ type Granted struct {
 	SizeDecimals  *uint32                `protobuf:"varint,11,opt,name=size_decimals,json=sizeDecimals,proto3,oneof" json:"size_decimals,omitempty"`
 	TickSize      string                 `protobuf:"bytes,12,opt,name=tick_size,json=tickSize,proto3" json:"tick_size,omitempty"`
 	MaxAge        int64                  `protobuf:"varint,13,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"` // ns; quote: older ones are marked as stale; 0 none
+	Paused        bool                   `protobuf:"varint,15,opt,name=paused,proto3" json:"paused,omitempty"`               // nothing is sent until an update lets it go on
 	Requested     *Requested             `protobuf:"bytes,14,opt,name=requested,proto3" json:"requested,omitempty"`          // what was asked for, as far as something else was granted
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -950,6 +977,13 @@ func (x *Granted) GetMaxAge() int64 {
 		return x.MaxAge
 	}
 	return 0
+}
+
+func (x *Granted) GetPaused() bool {
+	if x != nil {
+		return x.Paused
+	}
+	return false
 }
 
 func (x *Granted) GetRequested() *Requested {
@@ -3292,11 +3326,15 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	"\rsubscriptions\x18\x01 \x01(\x03R\rsubscriptions\x12!\n" +
 	"\fmin_interval\x18\x02 \x01(\x03R\vminInterval\x12\x18\n" +
 	"\asymbols\x18\x03 \x01(\x03R\asymbols\x12#\n" +
-	"\rrequest_bytes\x18\x04 \x01(\x03R\frequestBytes\"V\n" +
+	"\rrequest_bytes\x18\x04 \x01(\x03R\frequestBytes\"\xa8\x01\n" +
 	"\x03Ack\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x0e\n" +
 	"\x02op\x18\x02 \x01(\tR\x02op\x12/\n" +
-	"\astreams\x18\x03 \x03(\v2\x15.quotewire.v1.GrantedR\astreams\"\xbd\x03\n" +
+	"\astreams\x18\x03 \x03(\v2\x15.quotewire.v1.GrantedR\astreams\x12\x12\n" +
+	"\x04from\x18\x04 \x01(\x04R\x04from\x12\x0e\n" +
+	"\x02to\x18\x05 \x01(\x04R\x02to\x12\x1f\n" +
+	"\bmessages\x18\x06 \x01(\rH\x00R\bmessages\x88\x01\x01B\v\n" +
+	"\t_messages\"\xd5\x03\n" +
 	"\aGranted\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\x04R\x03sid\x12\x18\n" +
 	"\achannel\x18\x02 \x01(\tR\achannel\x12\x16\n" +
@@ -3311,7 +3349,8 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	" \x01(\rH\x00R\rpriceDecimals\x88\x01\x01\x12(\n" +
 	"\rsize_decimals\x18\v \x01(\rH\x01R\fsizeDecimals\x88\x01\x01\x12\x1b\n" +
 	"\ttick_size\x18\f \x01(\tR\btickSize\x12\x17\n" +
-	"\amax_age\x18\r \x01(\x03R\x06maxAge\x125\n" +
+	"\amax_age\x18\r \x01(\x03R\x06maxAge\x12\x16\n" +
+	"\x06paused\x18\x0f \x01(\bR\x06paused\x125\n" +
 	"\trequested\x18\x0e \x01(\v2\x17.quotewire.v1.RequestedR\trequestedB\x11\n" +
 	"\x0f_price_decimalsB\x10\n" +
 	"\x0e_size_decimals\"^\n" +
@@ -3676,6 +3715,7 @@ func file_streamer_wire_wirev1_quotewire_proto_init() {
 	}
 	file_streamer_wire_wirev1_quotewire_proto_msgTypes[2].OneofWrappers = []any{}
 	file_streamer_wire_wirev1_quotewire_proto_msgTypes[3].OneofWrappers = []any{}
+	file_streamer_wire_wirev1_quotewire_proto_msgTypes[6].OneofWrappers = []any{}
 	file_streamer_wire_wirev1_quotewire_proto_msgTypes[7].OneofWrappers = []any{}
 	file_streamer_wire_wirev1_quotewire_proto_msgTypes[8].OneofWrappers = []any{}
 	file_streamer_wire_wirev1_quotewire_proto_msgTypes[15].OneofWrappers = []any{

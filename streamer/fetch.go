@@ -1,0 +1,120 @@
+package streamer
+
+import (
+	"github.com/quotewire/quotewire/streamer/wire"
+)
+
+// fetch is a range of a stream that a client asked for again: an ack, and then as
+// many messages as it says. What has been sent of it belongs to who has the
+// session's turn.
+type fetch struct {
+	sub   *sub
+	ack   []byte // nil once it has been sent
+	parts []fetched
+}
+
+// fetched is a message as it was sent, or a gap in its place.
+type fetched struct {
+	frame    *frame // nil for a gap
+	from, to uint64
+}
+
+// maxFetches is how many ranges a client may have asked for and not been sent.
+const maxFetches = 16
+
+// gapFetch is the reason of a gap in what was fetched: the log does not have it
+// any longer.
+const gapFetch = "not_kept"
+
+// fetch sends a range of a stream again, from its log: the messages that hold it,
+// as they were, and a gap for each part that is not there any longer.
+func (s *session) fetch(req *wire.Request) *wire.Error {
+	s.control.Lock()
+	defer s.control.Unlock()
+	u := s.sub(req.SID)
+	if u == nil {
+		return refusal(req, wire.CodeBadRequest, "no stream with sid %d is subscribed", req.SID)
+	}
+	t := u.topic
+	if !t.lossless() {
+		return refusal(req, wire.CodeBadRequest, `only a stream in which nothing is left out can be fetched: a trade stream, or one of interval "0"`)
+	}
+	s.mu.Lock()
+	full := len(s.fetches) >= maxFetches
+	s.mu.Unlock()
+	if full {
+		return refusal(req, wire.CodeRateLimited, "%d fetches wait to be read", maxFetches)
+	}
+	r := *req
+	s.post(t.lane, func(int64) {
+		f := &fetch{sub: u}
+		to := min(r.To, t.seq)
+		f.parts = t.log.between(t.epochN, max(r.From, 1), to)
+		n := len(f.parts)
+		ack := wire.Ack{ID: r.ID, Op: r.Op, Streams: []wire.Granted{{SID: t.sid, Channel: t.key.channel, Symbol: t.symbol}},
+			From: r.From, To: to, Messages: &n}
+		b, err := s.format.Append(nil, &ack)
+		if err != nil {
+			s.hub.cfg.Logger.Error("encode message", "err", err)
+			return
+		}
+		f.ack = append(b, s.format.Separator()...)
+		s.mu.Lock()
+		s.fetches = append(s.fetches, f)
+		s.arrange(0)
+		s.mu.Unlock()
+	})
+	return nil
+}
+
+// between returns the frames that hold a range of an epoch, and gaps for what is
+// not there. Only the owning lane calls it.
+func (l *frameLog) between(epoch, from, to uint64) []fetched {
+	var out []fetched
+	for i := l.oldest(); i < l.head.Load() && from <= to; i++ {
+		f := l.get(i)
+		if f == nil || f.snapshot || f.epoch != epoch || f.seq < from || f.seq == f.prev {
+			continue
+		}
+		if f.prev >= to {
+			break
+		}
+		if f.prev >= from {
+			out = append(out, fetched{from: from, to: f.prev})
+		}
+		out = append(out, fetched{frame: f})
+		from = f.seq + 1
+	}
+	if from <= to {
+		out = append(out, fetched{from: from, to: to})
+	}
+	return out
+}
+
+// refetch sends what has not been sent of a fetch.
+func (s *session) refetch(f *fetch, out output) error {
+	if f.ack != nil {
+		if err := out.room(len(f.ack)); err != nil {
+			return err
+		}
+		out.add(f.ack, 1)
+		f.ack = nil
+	}
+	for ; len(f.parts) > 0; f.parts = f.parts[1:] {
+		p := &f.parts[0]
+		if p.frame == nil {
+			gap := s.gap(f.sub.topic.sid, p.from, p.to, gapFetch)
+			if err := out.room(len(gap)); err != nil {
+				return err
+			}
+			out.add(gap, 1)
+			continue
+		}
+		if err := out.room(maxScale + len(p.frame.data)); err != nil {
+			return err
+		}
+		s.tellScale(f.sub, p.frame, out)
+		out.add(p.frame.data, 1)
+	}
+	return nil
+}
