@@ -1,6 +1,7 @@
 package streamer
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"runtime"
@@ -9,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/orderbook"
 	"github.com/quotewire/quotewire/streamer/auth"
 )
 
@@ -85,6 +87,8 @@ type Config struct {
 	// Status returns further fields of /v1/status, such as the feeds' health; nil
 	// adds none.
 	Status func() map[string]any
+	// Orders answers /v1/orders; nil where no books are kept.
+	Orders func(context.Context, orderbook.OrderQuery) (orderbook.OrdersReport, error)
 	// Ready tells whether the service can serve, and why not; nil means always.
 	Ready func() error
 }

@@ -19,6 +19,7 @@ import (
 //	GET /v1/stream                      the protocol over a WebSocket
 //	GET /v1/sse                         one subscription as Server-Sent Events
 //	GET /v1/snapshot/{channel}/{symbol} a snapshot as plain JSON; ?venue= and ?depth=
+//	GET /v1/orders/{symbol}             a venue's single orders; ?venue=, ?side=, ?levels= and ?order=
 //	GET /v1/symbols                     what can be subscribed
 //	GET /v1/status                      health of feeds and venues
 //	GET /healthz                        the process is alive
@@ -28,6 +29,7 @@ func (h *Hub) Handler() http.Handler {
 	mux.HandleFunc("GET /v1/stream", h.serveStream(h.upgrader()))
 	mux.HandleFunc("GET /v1/sse", h.serveEvents)
 	mux.HandleFunc("GET /v1/snapshot/{channel}/{symbol...}", h.page(h.serveSnapshot))
+	mux.HandleFunc("GET /v1/orders/{symbol...}", h.page(h.serveOrders))
 	mux.HandleFunc("GET /v1/symbols", h.page(h.serveSymbols))
 	mux.HandleFunc("GET /v1/status", h.page(h.serveStatus))
 	mux.HandleFunc("GET /v1/usage", h.page(h.serveUsage))

@@ -103,6 +103,9 @@ func (s *service) run(ctx context.Context) (err error) {
 	cfg.Directory, cfg.Lanes, cfg.Metrics, cfg.Logger = s.dir, n, s.registry, s.logger
 	cfg.Status = s.status
 	cfg.Ready = s.ready
+	cfg.Orders = func(ctx context.Context, q orderbook.OrderQuery) (orderbook.OrdersReport, error) {
+		return s.engine.Orders(ctx, q)
+	}
 	cfg.Server = "quotewire/" + version()
 	cfg.NewCodec = func() streamer.UpdateCodec { return bus.NewCodec(s.dir) }
 	s.hub = streamer.NewHub(cfg)
