@@ -22,6 +22,7 @@ type metrics struct {
 	delivered     prometheus.Counter
 	writes        prometheus.Counter
 	blocked       prometheus.Counter
+	widened       prometheus.Counter
 	bytes         prometheus.Counter
 	skipped       prometheus.Counter
 	requests      prometheus.Counter
@@ -75,6 +76,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		delivered:     counter("messages_delivered_total", "Messages put into a client's socket."),
 		writes:        counter("writes_total", "Writes to clients' sockets."),
 		blocked:       counter("writes_blocked_total", "Writes of which a client's socket took only a part at once."),
+		widened:       counter("intervals_widened_total", "Times that a client's interval was widened because its socket could not take more."),
 		bytes:         counter("bytes_total", "Bytes written to clients' sockets."),
 		skipped:       counter("messages_skipped_total", "Messages that clients were too slow for and that a snapshot or a gap stood in for."),
 		requests:      counter("requests_total", "Requests of clients."),

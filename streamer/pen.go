@@ -48,6 +48,7 @@ type pen struct {
 	copied  bool     // the last part is a copy: it ends where buf does
 	leading bool     // the first one is: it begins where the header ends
 	size    int      // bytes of parts
+	added   int64    // bytes in this turn
 	written int      // bytes in this turn
 	told    int64    // messages in this turn
 	rest    net.Buffers
@@ -92,7 +93,7 @@ func (p *pen) count() {
 
 // begin is called before a session's turn.
 func (p *pen) begin(c *socket) {
-	p.socket, p.written, p.told = c, 0, 0
+	p.socket, p.written, p.told, p.added = c, 0, 0, 0
 	p.clear()
 }
 
@@ -137,6 +138,7 @@ func (p *pen) addMessage(msg []byte) {
 // too, or, where they are many, the bytes themselves.
 func (p *pen) put(b []byte) {
 	p.size += len(b)
+	p.added += int64(len(b))
 	from := len(p.buf)
 	if len(b) >= shareSize || from+len(b) > cap(p.buf) {
 		p.parts, p.copied = append(p.parts, b), false

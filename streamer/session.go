@@ -22,10 +22,9 @@ type sub struct {
 	seq     uint64        // of the last message sent
 	next    uint64        // index of the next frame to send
 	slot    int32         // place among the topic's subscribers; the lane's
-	flags   atomic.Uint32 // subMarked and so on
+	flags   atomic.Uint32 // subMarked and so on; in the upper half the weight
 	wishAt  uint32        // head of the log when a snapshot was asked for, its lower half
 	era     uint16        // the topic's, of seq
-	weight  uint16        // share of the session's budget; under session.control
 
 	// Position, with era, seq, next and wishAt. The lane sets it before the first
 	// mark, from then on it belongs to who has the session's turn.
@@ -108,6 +107,8 @@ type session struct {
 	wrote    int64 // when conflated streams were last written
 	held     int64 // conflated streams are not written before that
 	free     int64 // no stream is written before that: the client had more than it may
+	pace     pace
+	rate     int64 // bytes a second that the connection may take; 0: any
 
 	// Under writer.mu: its entry in the writer's schedule.
 	place int // -1 if it is not in there
@@ -308,6 +309,8 @@ type waiting struct {
 	state    *sub
 	// when the first of every and state was due
 	everySince, stateSince int64
+	spacing                int64 // the shortest of state
+	rate                   int64 // the session's
 	pong                   []byte
 	hasPong                bool
 	beating                bool
@@ -322,7 +325,7 @@ func (w *waiting) empty() bool {
 func (s *session) take(now int64) (w waiting) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w = waiting{messages: s.messages, pong: s.pong, hasPong: s.hasPong, beating: s.beating}
+	w = waiting{messages: s.messages, pong: s.pong, hasPong: s.hasPong, beating: s.beating, rate: s.rate}
 	s.messages, s.queued, s.pong, s.hasPong, s.beating = nil, 0, nil, false, false
 	if now < s.free {
 		return w
@@ -330,7 +333,7 @@ func (s *session) take(now int64) (w waiting) {
 	w.fetches, w.every, w.everySince = s.fetches, s.every.first, s.every.since
 	s.fetches, s.every = nil, subList{}
 	if now >= s.held {
-		w.state, w.stateSince = s.state.first, s.state.since
+		w.state, w.stateSince, w.spacing = s.state.first, s.state.since, s.spacing
 		s.state = subList{}
 	}
 	return w
@@ -375,10 +378,8 @@ type output interface {
 func (s *session) collectAll(list *sub, out output) (*sub, error) {
 	for u := list; u != nil; {
 		next := u.after
-		u.flags.And(^subMarked) // from here on a lane may put it into the list again
-		if err := s.collect(u, out); err != nil {
-			// Unless it did so already, it is as if it had not been taken.
-			if u.flags.Or(subMarked)&subMarked != 0 {
+		if listed, err := s.collectOne(u, out); err != nil {
+			if listed {
 				return next, err
 			}
 			u.after = next
@@ -387,6 +388,17 @@ func (s *session) collectAll(list *sub, out output) (*sub, error) {
 		u = next
 	}
 	return nil, nil
+}
+
+// collectOne takes a subscription from a list that was taken, and sends what it has
+// not sent. Where the output fails, it is as if it had not been taken, unless a lane
+// has put it into the session's list again: then listed is true.
+func (s *session) collectOne(u *sub, out output) (listed bool, err error) {
+	u.flags.And(^subMarked) // from here on a lane may do so
+	if err := s.collect(u, out); err != nil {
+		return u.flags.Or(subMarked)&subMarked != 0, err
+	}
+	return false, nil
 }
 
 // collect sends what the subscription has not sent yet, straight from the

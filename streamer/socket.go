@@ -15,10 +15,19 @@ import (
 func (c *socket) drain(p *pen) error {
 	s := c.session
 	w := s.take(p.now)
-	c.begun, c.since, c.states = p.now, w.since(), w.state != nil
+	c.begun, c.since, c.states, c.spacing, c.hold = p.now, w.since(), w.state != nil, w.spacing, 0
+	switch {
+	case w.rate == 0:
+		c.budget = nil
+	case c.budget == nil || c.budget.rate != w.rate:
+		c.budget = newBudget(w.rate, p.now)
+	}
 	p.begin(c)
 	err := c.fill(p, &w)
-	if err != nil {
+	if c.budget != nil && w.state != nil {
+		c.hold = c.budget.until(p.now)
+	}
+	if err != nil || w.state != nil {
 		s.putBack(&w)
 	}
 	p.now = s.hub.cfg.Now()
@@ -60,10 +69,7 @@ func (c *socket) fill(p *pen, w *waiting) (err error) {
 		}
 		w.fetches = w.fetches[1:]
 	}
-	if w.every, err = c.session.collectAll(w.every, p); err != nil {
-		return err
-	}
-	if w.state, err = c.session.collectAll(w.state, p); err != nil {
+	if err := c.streams(p, w); err != nil {
 		return err
 	}
 	if m := c.session.marks; m != nil && m.moved {
@@ -73,7 +79,7 @@ func (c *socket) fill(p *pen, w *waiting) (err error) {
 		return p.flush()
 	}
 	// A heartbeat, and a ping, whose pong shows that the client lives.
-	beat := wire.Heartbeat{TX: c.session.hub.cfg.Now() / 1000, Lag: c.lag}
+	beat := wire.Heartbeat{TX: c.session.hub.cfg.Now() / 1000, Lag: c.lag, Interval: c.session.widened()}
 	m, err := c.session.format.Append(nil, &beat)
 	if err != nil {
 		return fmt.Errorf("encode heartbeat: %w", err)
@@ -86,6 +92,23 @@ func (c *socket) fill(p *pen, w *waiting) (err error) {
 	return p.control(websocket.PingMessage, nil)
 }
 
+// streams hands the pen what streams have, as far as the budget goes.
+func (c *socket) streams(p *pen, w *waiting) (err error) {
+	s, b := c.session, c.budget
+	if b == nil {
+		if w.every, err = s.collectAll(w.every, p); err == nil {
+			w.state, err = s.collectAll(w.state, p)
+		}
+		return err
+	}
+	b.refill(p.now)
+	b.tokens -= p.added // replies
+	if w.every, err = b.every(s, w.every, p); err == nil {
+		w.state, err = b.spend(s, w.state, p)
+	}
+	return err
+}
+
 // wrote takes note that what was taken in a turn is in the socket.
 func (c *socket) wrote(now int64) {
 	if c.since > 0 {
@@ -93,9 +116,20 @@ func (c *socket) wrote(now int64) {
 	}
 }
 
+// widened returns the interval to which the session's was widened, "" if it was not.
+func (s *session) widened() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pace.width == 0 {
+		return ""
+	}
+	return wire.FormatInterval(time.Duration(s.pace.width))
+}
+
 // finish waits until the socket has taken what is left of a turn, and ends it.
 func (c *socket) finish(rest net.Buffers) {
 	s := c.session
+	began := time.Now()
 	err := c.deadline()
 	if err == nil {
 		_, err = rest.WriteTo(c.net)
@@ -111,7 +145,7 @@ func (c *socket) finish(rest net.Buffers) {
 		c.fail()
 		return
 	}
-	c.done(s.hub.cfg.Now())
+	c.done(s.hub.cfg.Now(), time.Since(began))
 }
 
 // deadline bounds the write that follows, if the operator wants a bound.

@@ -75,7 +75,8 @@ func TestClientThatStopsReading(t *testing.T) {
 				t.Errorf("stream %d: at %d with crc %d, others are at %d with %d", sid, a.seq, a.crc(), b.seq, b.crc())
 			}
 		}
-		// And it goes on as everybody else.
+		// And it goes on as everybody else, once its interval is as asked for again.
+		run(2 * time.Second)
 		a, b := slow.deltas, others[0].deltas
 		run(time.Second)
 		if a, b := slow.deltas-a, others[0].deltas-b; a != b || a == 0 {

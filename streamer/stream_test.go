@@ -196,7 +196,6 @@ func TestRefusals(t *testing.T) {
 		{`{"op":"resync","id":9,"sid":99}`, wire.CodeBadRequest, "99"},
 		{`{"op":"fetch","id":9,"sid":1,"from":1,"to":2}`, wire.CodeBadRequest, "sid 1"},
 		{`{"op":"explain","id":9,"sid":1}`, wire.CodeBadRequest, "not served"},
-		{`{"op":"budget","id":9,"kbps":1}`, wire.CodeBadRequest, "not served"},
 	} {
 		c.send("%s", tt.request)
 		e := want[*wire.Error](c)

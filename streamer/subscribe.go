@@ -65,6 +65,8 @@ func (s *session) do(req *wire.Request) *wire.Error {
 	case wire.OpPing:
 		s.send(&wire.Pong{ID: req.ID, TX: s.hub.cfg.Now() / 1000})
 		return nil
+	case wire.OpBudget:
+		return s.setBudget(req)
 	case wire.OpAuth:
 		return s.authenticate(req)
 	}
@@ -302,6 +304,11 @@ func (s *session) start(req *wire.Request, keys []topicKey, all bool) *wire.Erro
 	s.audit(req, ack.Streams)
 	for i, topics := range opened {
 		s.attach(lanes[i], topics, req.Resume)
+		for _, t := range topics {
+			if req.Has(wire.FieldWeight) {
+				s.sub(t.sid).setWeight(req.Weight)
+			}
+		}
 	}
 	return nil
 }
@@ -340,7 +347,8 @@ func (s *session) attach(l *lane, topics []*topic, resume map[string]wire.Positi
 	for i, t := range topics {
 		if s.sub(t.sid) == nil {
 			u := &memory[i]
-			u.session, u.topic, u.weight = s, t, wire.DefaultWeight
+			u.session, u.topic = s, t
+			u.setWeight(wire.DefaultWeight)
 			subs[i] = u
 			if s.pausing[t.key] {
 				u.flags.Or(subPaused)
@@ -594,6 +602,7 @@ func (s *session) update(req *wire.Request) *wire.Error {
 	seen := make(map[topicKey]bool)
 	s.pausing = make(map[topicKey]bool)
 	defer func() { s.pausing = nil }()
+	weights := make(map[topicKey]uint32)
 	for _, u := range subs {
 		was := u.topic.key
 		terms := wire.Request{Channel: was.channel, Depth: was.depth, Interval: was.interval, Venues: was.venues, Checksum: was.checksum, MaxAge: was.maxAge}
@@ -616,6 +625,7 @@ func (s *session) update(req *wire.Request) *wire.Error {
 		switch {
 		case key != was:
 			gone = append(gone, u)
+			weights[key] = u.weight()
 		case paused:
 			u.flags.Or(subPaused)
 		case u.flags.And(^subPaused)&subPaused != 0:
@@ -633,6 +643,11 @@ func (s *session) update(req *wire.Request) *wire.Error {
 	for _, u := range woken {
 		// Through the lane: it marks.
 		s.post(u.topic.lane, func(now int64) { s.markNow(u, now) })
+	}
+	for _, u := range s.subs {
+		if n, ok := weights[u.topic.key]; ok && !req.Has(wire.FieldWeight) {
+			u.setWeight(int(n))
+		}
 	}
 	for _, i := range follows {
 		amend(&s.follows[i].request, req)
@@ -653,6 +668,9 @@ func amend(terms, by *wire.Request) {
 	}
 	if by.Has(wire.FieldVenues) {
 		terms.Venues = by.Venues
+	}
+	if by.Has(wire.FieldWeight) {
+		terms.Weight, terms.Given = by.Weight, terms.Given|wire.FieldWeight
 	}
 	if by.Has(wire.FieldChecksum) {
 		terms.Checksum = by.Checksum

@@ -168,10 +168,13 @@ type socket struct {
 	beat    *time.Timer     // of heartbeats; under session.mu
 
 	// Of who has the turn.
-	lag    int64 // ms, the most since the last heartbeat
-	since  int64 // when the first of what is being written was due; 0 if no stream is
-	begun  int64 // when the turn began
-	states bool  // conflated streams are part of it
+	lag     int64   // ms, the most since the last heartbeat
+	since   int64   // when the first of what is being written was due; 0 if no stream is
+	begun   int64   // when the turn began
+	states  bool    // conflated streams are part of it
+	spacing int64   // the shortest of them
+	hold    int64   // when those that the budget did not reach may go
+	budget  *budget // nil: none
 }
 
 // serve reads requests until the session ends, and waits for its last words.

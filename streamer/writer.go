@@ -163,7 +163,7 @@ func (w *writer) serve(s *session) {
 	case c.raw == nil:
 		go c.drainWaiting()
 	default:
-		c.turned(c.drain(&w.pen), &w.pen)
+		c.turned(c.drain(&w.pen), &w.pen, 0)
 	}
 }
 
@@ -171,11 +171,13 @@ func (w *writer) serve(s *session) {
 func (c *socket) drainWaiting() {
 	p := newPen(c.session.hub)
 	defer p.free()
-	c.turned(c.drain(p), p)
+	began := time.Now()
+	err := c.drain(p)
+	c.turned(err, p, time.Since(began))
 }
 
 // turned ends a turn, or hands it to a goroutine that waits for the socket.
-func (c *socket) turned(err error, p *pen) {
+func (c *socket) turned(err error, p *pen, waited time.Duration) {
 	if wait := c.session.delivered(p.told, p.wrote(), p.now); wait > 0 {
 		c.session.mu.Lock()
 		c.session.free = p.now + int64(wait)
@@ -183,7 +185,7 @@ func (c *socket) turned(err error, p *pen) {
 	}
 	switch {
 	case err == nil || errors.Is(err, errYield):
-		c.done(p.now)
+		c.done(p.now, waited)
 	case errors.Is(err, errBlocked):
 		go c.finish(p.takeRest())
 	default:
@@ -191,14 +193,21 @@ func (c *socket) turned(err error, p *pen) {
 	}
 }
 
-// done ends a turn; if there is more to write, there will be another.
-func (c *socket) done(now int64) {
+// done ends a turn that waited so long for the socket; if there is more to write,
+// there will be another.
+func (c *socket) done(now int64, waited time.Duration) {
 	s := c.session
 	c.wrote(now)
 	s.mu.Lock()
 	s.turn = turnIdle
 	if c.states {
 		s.wrote = c.begun // if it took long, the next need not wait
+	}
+	if c.states || waited >= slowWrite {
+		if s.pace.adapt(int64(waited), 4*c.spacing) {
+			s.hub.metrics.widened.Inc()
+		}
+		s.held = max(s.wrote+s.pace.width, c.hold)
 	}
 	s.arrange(now)
 	s.mu.Unlock()
