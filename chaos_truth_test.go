@@ -153,13 +153,13 @@ func (c *chaosTruth) Update(u *orderbook.Update) {
 	for _, w := range v.Venues {
 		b := c.book(w.Venue, v.pair)
 		if b == nil { // junk spoke of it
-			if w.State == orderbook.StateLive {
+			if w.State.Live() {
 				c.w.failLocked("%s at %s is live and not traded there", v.pair, c.ids[w.Venue])
 			}
 			continue
 		}
 		c.follow(b, w)
-		if w.State != orderbook.StateLive {
+		if !w.State.Live() {
 			if w.Bids.Len() > 0 || w.Asks.Len() > 0 || w.Top.BidSize > 0 || w.Top.AskSize > 0 {
 				c.w.failLocked("%s at %s is %s and shows %d bids, %d asks", v.pair, b.venue, w.State, w.Bids.Len(), w.Asks.Len())
 			}
@@ -195,7 +195,7 @@ func (c *chaosTruth) book(id market.VenueID, pair string) *chaosBook {
 
 // follow keeps account of how long a book is trusted.
 func (c *chaosTruth) follow(b *chaosBook, w *orderbook.VenueView) {
-	live := w.State == orderbook.StateLive
+	live := w.State.Live()
 	switch {
 	case live == b.live:
 		return
@@ -280,7 +280,7 @@ func (c *chaosTruth) quote(v *chaosView, u *orderbook.Update) {
 	var want orderbook.Quote
 	bids, asks := 0, 0
 	for _, w := range v.Venues {
-		if w.State != orderbook.StateLive {
+		if !w.State.Live() {
 			continue
 		}
 		if l, ok := w.Bids.Best(); ok {
@@ -356,7 +356,7 @@ func (w *chaosWorld) settle() {
 	for _, v := range w.views {
 		for _, vv := range v.Venues {
 			b := w.book(vv.Venue, v.pair)
-			if b != nil && vv.State == orderbook.StateLive && w.venues[b.venue].piecemeal {
+			if b != nil && vv.State.Live() && w.venues[b.venue].piecemeal {
 				w.compare(b, v, vv, b.whole)
 				b.whole = false
 			}
@@ -388,7 +388,7 @@ func (w *chaosWorld) checkEnd() {
 	w.over = true
 	for _, v := range w.views {
 		for _, vv := range v.Venues {
-			if vv.State == orderbook.StateLive {
+			if vv.State.Live() {
 				w.compare(w.book(vv.Venue, v.pair), v, vv, false)
 			}
 		}

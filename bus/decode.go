@@ -190,11 +190,11 @@ func decodeStatus(b []byte, s *orderbook.VenueStatus) error {
 			s.Venue = f.venue()
 		case 2:
 			// A state of a later version is none that may be shown.
-			if s.State = orderbook.State(f.enum()); s.State > orderbook.StateHalted {
+			if s.State = orderbook.State(f.enum()); s.State > orderbook.StateSuspect {
 				s.State = orderbook.StateNone
 			}
 		case 3:
-			if s.Cause = orderbook.Cause(f.enum()); s.Cause > orderbook.CauseNoFee {
+			if s.Cause = orderbook.Cause(f.enum()); s.Cause > orderbook.CauseClosed {
 				s.Cause = orderbook.CauseNone
 			}
 		case 4:

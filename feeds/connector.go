@@ -15,7 +15,8 @@ import (
 // It may have a method Mute() time.Duration: how long this provider is silent
 // at most while it is well, the default of Policy.Mute; and a method Lifetime()
 // time.Duration: how old a connection should grow at most, because the provider
-// cuts it not much later, the default of Policy.Lifetime.
+// cuts it not much later, the default of Policy.Lifetime; and a method Idle() bool:
+// whether it has no heartbeat, see Policy.Idle.
 type Connector interface {
 	// Connect dials, signs in and sends what is to be subscribed. The
 	// Connection lives in ctx: when ctx ends, a Connect or Next in progress

@@ -26,6 +26,7 @@ func (r *run) hand(f Frame) error {
 		r.s.frames.Add(1)
 		r.s.bytes.Add(uint64(len(f.Payload)))
 		r.s.lastFrame.Store(f.Received)
+		r.speaks(f.Received)
 	}
 	r.s.emitting.Store(true)
 	r.failed = r.downstream(f)

@@ -28,9 +28,13 @@ const (
 	// Leaving says that we are about to end the connection and that another feed
 	// stands ready to take its place. No Payload. Data goes on until Down.
 	Leaving
+	// Suspect says that the connection is open and has been silent for longer than
+	// it usually is; Payload tells for how long. Stale or another Data frame
+	// follows.
+	Suspect
 )
 
-var frameKinds = [...]string{"data", "up", "down", "stale", "lost", "reply", "leaving"}
+var frameKinds = [...]string{"data", "up", "down", "stale", "lost", "reply", "leaving", "suspect"}
 
 // String returns the kind's lower-case name.
 func (k FrameKind) String() string {
@@ -39,6 +43,10 @@ func (k FrameKind) String() string {
 	}
 	return "unknown"
 }
+
+// Silence reports whether the kind tells that a connection is silent. Nothing is
+// lost by that: over TCP its stream goes on where it was.
+func (k FrameKind) Silence() bool { return k == Stale || k == Suspect }
 
 // Frame is one raw message of a feed, or a change of its connection.
 type Frame struct {

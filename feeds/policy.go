@@ -6,8 +6,22 @@ import "time"
 type Policy struct {
 	// Mute is how long a connection may be silent, heartbeats included, before
 	// it is taken for dead; negative is for ever. Default: what the Connector
-	// says if it has a method Mute() time.Duration, else 10 s.
+	// says if it has a method Mute() time.Duration, else 10 s. Once the usual
+	// silence of a connection is known, its longest in the last minutes, less is
+	// enough: it is suspect after 3/2 of that, stale after 5/2, and given up then
+	// or after 3 s.
 	Mute time.Duration
+	// MinSilence is the least silence that makes a connection stale before Mute:
+	// networks and machines pause. Default 1 s.
+	MinSilence time.Duration
+	// Idle says that the provider has no heartbeat, so that a quiet market is
+	// silent by right: only a connection whose usual silence is known is taken for
+	// dead, after Mute at the earliest. The Connector says so by a method Idle()
+	// bool, which holds where Mute is left to it.
+	Idle bool
+	// Closed, if set, reports whether the feed's markets are closed at a time:
+	// silence means nothing then.
+	Closed func(time.Time) bool
 	// Stable is how long a connection must have carried messages before the
 	// next loss starts again at InitialBackoff. A provider that accepts and
 	// then kicks us is thus met with growing patience. Default 30 s.
@@ -49,12 +63,16 @@ func (p Policy) withDefaults(c Connector) Policy {
 			*d = def
 		}
 	}
+	if i, ok := c.(interface{ Idle() bool }); ok && p.Mute == 0 {
+		p.Idle = p.Idle || i.Idle()
+	}
 	if m, ok := c.(interface{ Mute() time.Duration }); ok {
 		set(&p.Mute, m.Mute())
 	}
 	if l, ok := c.(interface{ Lifetime() time.Duration }); ok {
 		set(&p.Lifetime, l.Lifetime())
 	}
+	set(&p.MinSilence, time.Second)
 	set(&p.Handover, 10*time.Minute)
 	set(&p.Mute, 10*time.Second)
 	set(&p.Stable, 30*time.Second)

@@ -117,11 +117,9 @@ func (r *Relay) Run(ctx context.Context, emit func(Frame) error) error {
 // not up has no age; when it is up again, a new one begins.
 func (l *leg) grow(ctx context.Context, life time.Duration) error {
 	for {
-		wait := life
-		if st := l.Status(); st.State == StateLive {
-			wait = life - time.Since(st.Since)
-		} else {
-			wait = min(wait, time.Minute)
+		wait := life - l.age()
+		if wait == life {
+			wait = min(life, time.Minute) // not up, or just now
 		}
 		if wait <= 0 {
 			return nil
@@ -153,7 +151,7 @@ func (r *Relay) handOver(ctx context.Context, policy Policy, from, to *leg) (too
 		}
 		late := time.Since(began) >= policy.Handover
 		switch to.Status().State {
-		case StateLive:
+		case StateLive, StateSuspect:
 			st, err := r.Standing(ctx, from.Feed, to.Feed)
 			if err != nil {
 				return false, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,8 +19,12 @@ type run struct {
 	logger     *slog.Logger
 	told       DisconnectCause // of the last Down; empty at first and after Up
 
-	emitMu sync.Mutex // one frame at a time goes downstream
-	failed error      // of downstream
+	emitMu  sync.Mutex // one frame at a time goes downstream
+	failed  error      // of downstream
+	cadence cadence    // of the connection
+	silent  State      // StateSuspect or StateStale, as told; "" while it speaks
+
+	usual atomic.Int64 // silence of the connection while it is well, ns; 0 unknown
 }
 
 var (
@@ -75,8 +80,9 @@ func (r *run) serve(parent, ctx context.Context, cancel context.CancelCauseFunc,
 	r.s.transition(func(st *Status) {
 		st.State = StateLive
 		r.s.ups++
-		r.s.conn = conn
+		r.s.conn, r.s.upSince = conn, time.Now()
 	})
+	r.begin()
 	defer r.s.transition(func(*Status) { r.s.conn = nil })
 	r.logger.Info("feed is up")
 	defer try.end()
@@ -85,7 +91,7 @@ func (r *run) serve(parent, ctx context.Context, cancel context.CancelCauseFunc,
 	}
 
 	if r.policy.Mute > 0 {
-		helpers.Go(func() { r.s.watch(ctx, r.policy.Mute, func() { cancel(errMute) }) })
+		helpers.Go(func() { r.watch(ctx, func() { cancel(errMute) }) })
 	}
 	if c, ok := conn.(interface{ Resync(string) error }); ok {
 		queue := r.s.resyncs.open()
@@ -102,13 +108,28 @@ func (r *run) serve(parent, ctx context.Context, cancel context.CancelCauseFunc,
 		return nil, err
 	}
 	end := r.explain(parent, ctx, lost)
-	if end.Cause == CauseMute {
+	if end.Cause == CauseMute && !r.isStale() {
+		// The connection found it by itself.
 		r.s.transition(func(st *Status) { st.State, st.Cause = StateStale, end.Error() })
 		if err := r.emitText(Stale, end.Error()); err != nil {
 			return nil, err
 		}
 	}
 	return end, r.emitDown(end)
+}
+
+// begin forgets what was learned of the connection before.
+func (r *run) begin() {
+	r.emitMu.Lock()
+	defer r.emitMu.Unlock()
+	r.cadence, r.silent = cadence{}, ""
+	r.usual.Store(0)
+}
+
+func (r *run) isStale() bool {
+	r.emitMu.Lock()
+	defer r.emitMu.Unlock()
+	return r.silent == StateStale
 }
 
 // pump hands on messages until the connection is lost or downstream fails.
@@ -157,7 +178,7 @@ func (r *run) explain(parent, ctx context.Context, err error) *DisconnectError {
 	case parent.Err() != nil:
 		return &DisconnectError{Cause: CauseClosed, Err: errors.New("stopped")}
 	case cause == errMute:
-		return &DisconnectError{Cause: CauseMute, Err: fmt.Errorf("no message for %v", r.policy.Mute)}
+		return &DisconnectError{Cause: CauseMute, Err: fmt.Errorf("no message for %v", r.policy.limits(time.Duration(r.usual.Load())).giveUp.Round(time.Millisecond))}
 	case cause == errConnectTimeout:
 		return &DisconnectError{Cause: CauseLost, Err: fmt.Errorf("not signed in within %v", r.policy.ConnectTimeout)}
 	}

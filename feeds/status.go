@@ -13,12 +13,16 @@ const (
 	StateStopped    State = "stopped"    // Run is not running
 	StateConnecting State = "connecting" // dialing or signing in
 	StateLive       State = "live"       // up, and heard within Policy.Mute
+	StateSuspect    State = "suspect"    // up, and silent for longer than usual
 	StateStale      State = "stale"      // open and mute; about to be closed
 	StateDown       State = "down"       // waiting to reconnect
 	StateRefused    State = "refused"    // waiting long: the provider does not accept our credentials
 	StateEvicted    State = "evicted"    // waiting long: another program uses our key
 	StateStandby    State = "standby"    // of a Relay: the other line is at work
 )
+
+// Up reports whether a connection is up that is not mute.
+func (s State) Up() bool { return s == StateLive || s == StateSuspect }
 
 // Status is how a feed is at one moment. Its JSON has times as microseconds
 // since the Unix epoch, UTC, as the client protocol has, and leaves out what

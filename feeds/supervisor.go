@@ -37,12 +37,13 @@ type Supervisor struct {
 
 	resyncs resyncQueue
 
-	mu     sync.Mutex // guards what changes at transitions only
-	status Status     // without what is counted above
-	run    *run       // of Run; nil while it is not running
-	ups    uint64     // connections that came up
-	try    *Attempt   // the latest
-	conn   Connection // nil unless up
+	mu      sync.Mutex // guards what changes at transitions only
+	status  Status     // without what is counted above
+	run     *run       // of Run; nil while it is not running
+	ups     uint64     // connections that came up
+	try     *Attempt   // the latest
+	conn    Connection // nil unless up
+	upSince time.Time  // of conn
 }
 
 // Run keeps the feed up until ctx ends, and then returns ctx.Err, or until emit
@@ -77,6 +78,16 @@ func (s *Supervisor) Resync(venueSymbol string) {
 // Lifetime returns the age at which a connection of the feed is to be relieved, by
 // its Policy and its Connector; 0 or less is never.
 func (s *Supervisor) Lifetime() time.Duration { return s.Policy.withDefaults(s.Connector).Lifetime }
+
+// age returns how long the connection has been up; 0 if there is none.
+func (s *Supervisor) age() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn == nil {
+		return 0
+	}
+	return time.Since(s.upSince)
+}
 
 // leave tells downstream that the connection, if one is up, is about to be ended
 // on purpose.

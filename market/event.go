@@ -83,11 +83,14 @@ const (
 	// and that another feed stands ready: its books give way wherever the other's
 	// are as new.
 	KindLeave
+	// KindSuspect means that the feed's connection is open and has been silent for
+	// longer than it usually is.
+	KindSuspect
 )
 
 var kindNames = [...]string{"none", "level", "clear", "checksum", "quote", "trade", "bar",
 	"status", "instrument", "gap", "up", "down", "stale", "heartbeat", "value", "luld", "imbalance",
-	"correction", "cancel", "order", "leave"}
+	"correction", "cancel", "order", "leave", "suspect"}
 
 // String returns the kind's lower-case name.
 func (k Kind) String() string {

@@ -133,6 +133,8 @@ func (d *base) control(dst []market.Event, f feeds.Frame) ([]market.Event, error
 		k = market.KindGap
 	case feeds.Leaving:
 		k = market.KindLeave
+	case feeds.Suspect:
+		k = market.KindSuspect
 	default:
 		return dst, &Refusal{Cause: CauseUnknownType, Detail: fmt.Sprintf("frame kind %d", f.Kind), Count: 1}
 	}

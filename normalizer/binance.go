@@ -101,8 +101,8 @@ func (d *binance) Decode(dst []market.Event, f feeds.Frame) ([]market.Event, err
 
 // reconnected takes note of what happened to the connection.
 func (d *binance) reconnected(k feeds.FrameKind) {
-	if k == feeds.Stale {
-		return
+	if k.Silence() || k == feeds.Leaving {
+		return // the stream goes on where it was
 	}
 	for _, p := range d.symbols.order {
 		if k == feeds.Lost {

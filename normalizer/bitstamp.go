@@ -84,8 +84,8 @@ func (d *bitstamp) Decode(dst []market.Event, f feeds.Frame) ([]market.Event, er
 
 // reconnected takes note of what happened to the connection.
 func (d *bitstamp) reconnected(k feeds.FrameKind) {
-	if k == feeds.Stale {
-		return
+	if k.Silence() || k == feeds.Leaving {
+		return // the stream goes on where it was
 	}
 	for _, p := range d.known.order {
 		if k == feeds.Lost {

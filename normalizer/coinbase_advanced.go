@@ -75,7 +75,9 @@ func (d *coinbaseAdvanced) Decode(dst []market.Event, f feeds.Frame) ([]market.E
 			}
 			d.listing, d.partial = false, false
 		}
-		d.next, d.counted, d.old = 0, f.Kind == feeds.Up || d.counted && f.Kind == feeds.Stale, 0
+		if !f.Kind.Silence() && f.Kind != feeds.Leaving {
+			d.next, d.counted, d.old = 0, f.Kind == feeds.Up, 0
+		}
 		return d.control(dst, f)
 	}
 	if !d.begin(f) {

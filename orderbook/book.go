@@ -95,6 +95,9 @@ type book struct {
 	lastTradeTime int64
 	freshLine     bool           // no numbered print since the connection came up
 	early         []market.Event // prints that wait, see isEarly
+
+	pulse      pulse
+	pulseSince int64 // receive time since when it is quiet, suspect or neither
 }
 
 func newBook(in *instrument, v *venue, feed market.FeedID) *book {
@@ -128,6 +131,16 @@ func (b *book) usable() bool { return b.live() && b.trades() }
 func (b *book) told() (State, Cause) {
 	if b.live() && !b.trades() {
 		return StateHalted, CauseTradingHalt
+	}
+	if b.live() {
+		switch {
+		case b.feed.suspect:
+			return StateSuspect, CauseMute
+		case b.pulse.closed:
+			return StateQuiet, CauseClosed
+		case b.pulse.quiet:
+			return StateQuiet, CauseCadence
+		}
 	}
 	return b.stats.State, b.stats.Cause
 }

@@ -114,8 +114,8 @@ func (in *instrument) take(v *venue, clock int64) (bid, ask top) {
 		in.filter(b, &bid, market.SideBid)
 		in.filter(b, &ask, market.SideAsk)
 	}
-	if settle := int64(in.rules.Settle); settle > 0 && clock-v.state.Since < settle {
-		in.settleAt = min(in.settleAt, v.state.Since+settle)
+	if settle := int64(in.rules.Settle); settle > 0 && clock-v.liveSince < settle {
+		in.settleAt = min(in.settleAt, v.liveSince+settle)
 		bid.exclude(ExcludedSettling)
 		ask.exclude(ExcludedSettling)
 	}

@@ -124,7 +124,8 @@ func (e *Engine) Submit(ctx context.Context, b *Batch) error {
 	return nil
 }
 
-// muteFeeds knows which feeds were said to be mute and have not spoken since.
+// muteFeeds knows which feeds were said to be mute, or suspect, and have not spoken
+// since.
 type muteFeeds struct {
 	n     atomic.Int32 // how many; spares the lock while there are none
 	mu    sync.Mutex
@@ -133,7 +134,7 @@ type muteFeeds struct {
 
 // speaks takes note of an event; true if it ends its feed's silence.
 func (m *muteFeeds) speaks(e *market.Event) bool {
-	if e.Kind == market.KindStale {
+	if e.Kind == market.KindStale || e.Kind == market.KindSuspect {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		if m.feeds == nil {

@@ -52,13 +52,14 @@ type venue struct {
 	books []*book // by feed number: a lower one takes precedence
 	shown *book   // the one whose content the Updates carry; nil before any
 
-	state    VenueStatus // as last told
-	told     bool        // content was told that a clear must take back
-	toldBook bool        // in levels, not as a top
-	touched  bool        // its top may have changed since the last requote
-	bid      top         // as the quote takes it
-	ask      top
-	tally    *venueTally // nil before the instrument has one
+	state     VenueStatus // as last told
+	liveSince int64       // receive time since when that is live, quiet or suspect
+	told      bool        // content was told that a clear must take back
+	toldBook  bool        // in levels, not as a top
+	touched   bool        // its top may have changed since the last requote
+	bid       top         // as the quote takes it
+	ask       top
+	tally     *venueTally // nil before the instrument has one
 
 	lastTrade uint64       // venue's number of the last print taken, from any feed
 	missing   []printRange // below lastTrade, which another line may still bring
@@ -133,6 +134,9 @@ func (in *instrument) tellState(v *venue, at int64) {
 		return
 	}
 	v.touch(in)
+	if s.Live() && !v.state.State.Live() {
+		v.liveSince = at
+	}
 	v.state.State, v.state.Cause, v.state.Since = s, c, at
 	in.upd.Venues = append(in.upd.Venues, v.state)
 }

@@ -13,7 +13,8 @@ type feedState struct {
 	books []*book       // by instrument, then venue
 	halts []*instrument // whose status at all venues it told
 	down  bool          // it was lost and did not come up since
-	stale bool
+	// suspect: it has been silent for longer than usual; stale: it is mute.
+	suspect, stale bool
 	// leaving: its connection is about to be ended on purpose, and another feed
 	// stands ready.
 	leaving bool
@@ -55,7 +56,18 @@ func (s *Shard) applyFeed(f *feedState, e *market.Event) {
 		})
 	case market.KindLeave:
 		f.leaving = true
-		s.eachBook(f, e, func(b *book) { s.yield(b, e.Received) })
+		last := *e
+		s.eachBook(f, &last, func(b *book) {
+			s.yield(b, e.Received)
+			last.Time = 0
+			if w := b.venue.shown; w != nil && w.timed {
+				last.Time = w.at // of what is shown from now on
+			}
+		})
+	case market.KindSuspect:
+		if !f.suspect && !f.stale {
+			s.suspect(f, e)
+		}
 	case market.KindStale:
 		if f.stale {
 			return

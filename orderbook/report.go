@@ -17,7 +17,9 @@ func (s *Shard) Report(n int) []BookReport {
 		for _, v := range in.venues {
 			for _, b := range v.books {
 				r := BookReport{BookStats: b.stats}
-				r.State, r.Cause = b.told()
+				if r.State, r.Cause = b.told(); r.State != b.stats.State {
+					r.Since = max(r.Since, b.pulseSince)
+				}
 				r.Levels, r.Scale, r.Bids, r.Asks = b.levels, in.upd.Scale, b.bids.Len(), b.asks.Len()
 				if b.orders != nil {
 					r.Orders = b.orders.n

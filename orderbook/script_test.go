@@ -206,9 +206,9 @@ func (s *script) say(w []string, last bool) error {
 		return n
 	}
 	switch kind {
-	case "up", "down", "stale", "gap", "heartbeat":
+	case "up", "down", "stale", "suspect", "leave", "gap", "heartbeat":
 		kinds := map[string]market.Kind{"up": market.KindUp, "down": market.KindDown, "stale": market.KindStale,
-			"gap": market.KindGap, "heartbeat": market.KindHeartbeat}
+			"suspect": market.KindSuspect, "leave": market.KindLeave, "gap": market.KindGap, "heartbeat": market.KindHeartbeat}
 		add(kinds[kind])
 	case "snapshot", "clear", "level":
 		if kind != "level" {

@@ -95,6 +95,7 @@ type Shard struct {
 	tickAt    int64           // receive time at which it moves on
 	marked    []WatermarkSink // of the sinks
 	prints    printPool
+	pulseAt   int64 // from which on the books' pulses are felt again
 }
 
 // NewShard returns a shard without instruments.
@@ -121,6 +122,7 @@ func (s *Shard) Apply(events []market.Event) {
 	if n := len(events); n > 0 && events[n-1].Received >= s.askAt {
 		s.repeatAsks(events[n-1].Received)
 	}
+	s.feelPulses()
 	for _, k := range s.cfg.Sinks {
 		k.Flush()
 	}
@@ -134,6 +136,9 @@ func (s *Shard) apply(e *market.Event) {
 	f := s.feed(e.Feed)
 	if f.stale {
 		s.unstale(f, e)
+	}
+	if f.suspect {
+		s.unsuspect(f, e)
 	}
 	if e.Instrument == 0 {
 		s.applyFeed(f, e)
@@ -300,6 +305,6 @@ func (s *Shard) book(f *feedState, in *instrument, e *market.Event) *book {
 		v.add(b)
 		f.add(b)
 	}
-	b.stats.LastMessage = e.Received
+	s.listen(b, e.Received)
 	return b
 }

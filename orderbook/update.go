@@ -2,8 +2,8 @@ package orderbook
 
 import "github.com/quotewire/quotewire/market"
 
-// State is how far a venue's view of an instrument can be trusted. Only a live
-// one takes part in the consolidated quote.
+// State is how far a venue's view of an instrument can be trusted. Only one that is
+// Live takes part in the consolidated quote.
 type State uint8
 
 // The states.
@@ -14,9 +14,30 @@ const (
 	StateStale                  // its connection is open and mute
 	StateDown                   // its connection is lost
 	StateHalted                 // the venue halted trading, or its quotes are not executable
+	StateQuiet                  // current; nothing came for longer than usual, on a line that is well
+	StateSuspect                // current; its connection has been silent for longer than usual
 )
 
-var stateNames = [...]string{"none", "live", "resyncing", "stale", "down", "halted"}
+var stateNames = [...]string{"none", "live", "resyncing", "stale", "down", "halted", "quiet", "suspect"}
+
+// Live reports whether what is known in the state is current: live, quiet or
+// suspect.
+func (s State) Live() bool { return s == StateLive || s == StateQuiet || s == StateSuspect }
+
+// stateRanks are the states from the best to the worst.
+var stateRanks = [...]uint8{StateLive: 1, StateQuiet: 2, StateSuspect: 3, StateResyncing: 4, StateStale: 5, StateDown: 6,
+	StateHalted: 7, StateNone: 8}
+
+// Better reports whether a state is nearer to being live than another; none is the
+// farthest.
+func (s State) Better(o State) bool { return s.rank() < o.rank() }
+
+func (s State) rank() uint8 {
+	if int(s) < len(stateRanks) {
+		return stateRanks[s]
+	}
+	return stateRanks[StateNone]
+}
 
 // String returns the state's lower-case name.
 func (s State) String() string {
@@ -43,10 +64,12 @@ const (
 	CauseRestarted         // the process that keeps the books was restarted
 	CauseCross             // of a net quote's leg: what converts its currency is not live
 	CauseNoFee             // of a net quote's leg: the venue's fee is not known
+	CauseCadence           // nothing came for longer than the symbol's own cadence
+	CauseClosed            // nothing comes while the market is closed
 )
 
 var causeNames = [...]string{"", "connected", "lost", "mute", "gap", "checksum", "crossed",
-	"overflow", "trading_halt", "restarted", "cross", "no_fee"}
+	"overflow", "trading_halt", "restarted", "cross", "no_fee", "cadence", "closed"}
 
 // String returns the cause's lower-case name, "" for none.
 func (c Cause) String() string {

@@ -230,7 +230,7 @@ func (v *View) Snapshot(dst *Update) {
 }
 
 // usable reports whether the venue takes part in the consolidated view.
-func (w *VenueView) usable() bool { return w.State == StateLive }
+func (w *VenueView) usable() bool { return w.State.Live() }
 
 // firmness returns what the venue's top on a side is worth.
 func (w *VenueView) firmness(side market.Side) market.Firmness {

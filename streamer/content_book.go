@@ -101,7 +101,7 @@ func (c *bookContent) read(v *orderbook.View) {
 		return
 	}
 	c.nextState = w.State
-	if w.State != orderbook.StateLive && w.State != orderbook.StateHalted {
+	if !w.State.Live() && w.State != orderbook.StateHalted {
 		return
 	}
 	if !w.HasBook {

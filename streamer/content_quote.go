@@ -163,11 +163,11 @@ func (c *quoteContent) read(v *orderbook.View) {
 		if w.State == orderbook.StateNone {
 			continue
 		}
-		if w.State != orderbook.StateLive {
+		if !w.State.Live() {
 			n.out = append(n.out, outVenue{VenueStatus: w.VenueStatus})
 		}
 		// The best state of any venue, in the order of the states.
-		if n.state == orderbook.StateNone || w.State < n.state {
+		if w.State.Better(n.state) {
 			n.state = w.State
 		}
 	}
@@ -177,7 +177,7 @@ func (c *quoteContent) read(v *orderbook.View) {
 
 // readFirmness reads what a venue's own quote is worth.
 func (c *quoteContent) readFirmness(n *quoteState, w *orderbook.VenueView) {
-	if w.HasBook || n.state != orderbook.StateLive {
+	if w.HasBook || !n.state.Live() {
 		return
 	}
 	n.BidSlow, n.AskSlow = w.Top.BidFirmness != market.Firm, w.Top.AskFirmness != market.Firm

@@ -75,7 +75,7 @@ func (s *statusState) state() market.TradingStatus {
 	state := market.StatusUnknown
 	for _, v := range s.venues {
 		switch v.State {
-		case orderbook.StateLive:
+		case orderbook.StateLive, orderbook.StateQuiet, orderbook.StateSuspect:
 			return market.StatusTrading
 		case orderbook.StateHalted:
 			state = market.StatusHalted

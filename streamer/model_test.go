@@ -757,8 +757,8 @@ func (w *world) wantBook(st *modelStream, v *orderbook.View) (bids, asks map[str
 		sizes := make(map[market.Price]map[string]market.Size)
 		for _, x := range v.Venues {
 			name := w.dir.VenueName(x.Venue)
-			if st.venue == "*" && x.State != orderbook.StateLive || st.venue != "*" && st.venue != name ||
-				x.State != orderbook.StateLive && x.State != orderbook.StateHalted {
+			if st.venue == "*" && !x.State.Live() || st.venue != "*" && st.venue != name ||
+				!x.State.Live() && x.State != orderbook.StateHalted {
 				continue
 			}
 			for _, lv := range of(x) {
@@ -856,7 +856,7 @@ func (w *world) wantQuote(st *modelStream, v *orderbook.View) map[string]string 
 				side string
 				f    market.Firmness
 			}{{"bid", x.Top.BidFirmness}, {"ask", x.Top.AskFirmness}} {
-				if x.State != orderbook.StateLive || x.HasBook || s.f == market.Firm {
+				if !x.State.Live() || x.HasBook || s.f == market.Firm {
 					continue
 				}
 				out[s.side+"_protected"] = "false"
@@ -914,10 +914,10 @@ func (w *world) wantQuote(st *modelStream, v *orderbook.View) map[string]string 
 		if x.State == orderbook.StateNone {
 			continue
 		}
-		if best == orderbook.StateNone || x.State < best {
+		if x.State.Better(best) {
 			best = x.State
 		}
-		if x.State != orderbook.StateLive {
+		if !x.State.Live() {
 			cause := ""
 			if x.Cause != orderbook.CauseNone {
 				cause = fmt.Sprintf(`,"cause":%q`, x.Cause)
@@ -948,7 +948,7 @@ func (w *world) wantStatus(st *modelStream, v *orderbook.View) map[string]string
 		}
 		if s.Trading == market.StatusUnknown {
 			switch {
-			case x.State == orderbook.StateLive:
+			case x.State.Live():
 				state = market.StatusTrading
 			case x.State == orderbook.StateHalted && state == market.StatusUnknown:
 				state = market.StatusHalted

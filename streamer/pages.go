@@ -12,7 +12,8 @@ import (
 // VenueHealth is a venue's state over all instruments, for /v1/status.
 type VenueHealth struct {
 	Venue string `json:"venue"`
-	// Instruments by state: "live", "resyncing", "stale", "down", "halted".
+	// Instruments by state: "live", "quiet", "suspect", "resyncing", "stale", "down",
+	// "halted".
 	Instruments map[string]int `json:"instruments"`
 }
 
@@ -102,7 +103,7 @@ func (h *Hub) symbols(r *auth.Rights) ([]SymbolInfo, error) {
 				continue
 			}
 			o.Venues = append(o.Venues, name)
-			if w.State != orderbook.StateNone && (state == orderbook.StateNone || w.State < state) {
+			if w.State.Better(state) {
 				state = w.State
 			}
 		}

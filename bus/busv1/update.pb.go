@@ -140,8 +140,8 @@ func (Side) EnumDescriptor() ([]byte, []int) {
 	return file_bus_busv1_update_proto_rawDescGZIP(), []int{1}
 }
 
-// State is how far a venue's view of an instrument can be trusted. Only a live
-// venue takes part in the consolidated quote.
+// State is how far a venue's view of an instrument can be trusted. Only a live,
+// quiet or suspect venue takes part in the consolidated quote.
 type State int32
 
 const (
@@ -151,6 +151,8 @@ const (
 	State_STATE_STALE     State = 3 // its connection is open and mute
 	State_STATE_DOWN      State = 4 // its connection is lost
 	State_STATE_HALTED    State = 5 // the venue halted trading, or its quotes are not executable
+	State_STATE_QUIET     State = 6 // current; nothing came for longer than usual, on a line that is well
+	State_STATE_SUSPECT   State = 7 // current; its connection has been silent for longer than usual
 )
 
 // Enum value maps for State.
@@ -162,6 +164,8 @@ var (
 		3: "STATE_STALE",
 		4: "STATE_DOWN",
 		5: "STATE_HALTED",
+		6: "STATE_QUIET",
+		7: "STATE_SUSPECT",
 	}
 	State_value = map[string]int32{
 		"STATE_NONE":      0,
@@ -170,6 +174,8 @@ var (
 		"STATE_STALE":     3,
 		"STATE_DOWN":      4,
 		"STATE_HALTED":    5,
+		"STATE_QUIET":     6,
+		"STATE_SUSPECT":   7,
 	}
 )
 
@@ -216,6 +222,8 @@ const (
 	Cause_CAUSE_RESTARTED    Cause = 9  // the process that keeps the books was restarted
 	Cause_CAUSE_CROSS        Cause = 10 // of a net quote's leg: what converts its currency is not live
 	Cause_CAUSE_NO_FEE       Cause = 11 // of a net quote's leg: the venue's fee is not known
+	Cause_CAUSE_CADENCE      Cause = 12 // nothing came for longer than the symbol's own cadence
+	Cause_CAUSE_CLOSED       Cause = 13 // nothing comes while the market is closed
 )
 
 // Enum value maps for Cause.
@@ -233,6 +241,8 @@ var (
 		9:  "CAUSE_RESTARTED",
 		10: "CAUSE_CROSS",
 		11: "CAUSE_NO_FEE",
+		12: "CAUSE_CADENCE",
+		13: "CAUSE_CLOSED",
 	}
 	Cause_value = map[string]int32{
 		"CAUSE_NONE":         0,
@@ -247,6 +257,8 @@ var (
 		"CAUSE_RESTARTED":    9,
 		"CAUSE_CROSS":        10,
 		"CAUSE_NO_FEE":       11,
+		"CAUSE_CADENCE":      12,
+		"CAUSE_CLOSED":       13,
 	}
 )
 
@@ -2810,7 +2822,7 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\x04Side\x12\r\n" +
 	"\tSIDE_NONE\x10\x00\x12\f\n" +
 	"\bSIDE_BID\x10\x01\x12\f\n" +
-	"\bSIDE_ASK\x10\x02*o\n" +
+	"\bSIDE_ASK\x10\x02*\x93\x01\n" +
 	"\x05State\x12\x0e\n" +
 	"\n" +
 	"STATE_NONE\x10\x00\x12\x0e\n" +
@@ -2820,7 +2832,9 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\vSTATE_STALE\x10\x03\x12\x0e\n" +
 	"\n" +
 	"STATE_DOWN\x10\x04\x12\x10\n" +
-	"\fSTATE_HALTED\x10\x05*\xe6\x01\n" +
+	"\fSTATE_HALTED\x10\x05\x12\x0f\n" +
+	"\vSTATE_QUIET\x10\x06\x12\x11\n" +
+	"\rSTATE_SUSPECT\x10\a*\x8b\x02\n" +
 	"\x05Cause\x12\x0e\n" +
 	"\n" +
 	"CAUSE_NONE\x10\x00\x12\x13\n" +
@@ -2837,7 +2851,9 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\x0fCAUSE_RESTARTED\x10\t\x12\x0f\n" +
 	"\vCAUSE_CROSS\x10\n" +
 	"\x12\x10\n" +
-	"\fCAUSE_NO_FEE\x10\v*\x88\x01\n" +
+	"\fCAUSE_NO_FEE\x10\v\x12\x11\n" +
+	"\rCAUSE_CADENCE\x10\f\x12\x10\n" +
+	"\fCAUSE_CLOSED\x10\r*\x88\x01\n" +
 	"\vQuoteSource\x12\x15\n" +
 	"\x11QUOTE_SOURCE_NONE\x10\x00\x12\x1d\n" +
 	"\x19QUOTE_SOURCE_CONSOLIDATED\x10\x01\x12\x15\n" +

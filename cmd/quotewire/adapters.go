@@ -137,7 +137,7 @@ func supervise(c feedConfig, logger *slog.Logger) (*feeds.Supervisor, error) {
 	}
 	return &feeds.Supervisor{
 		Feed: c.Name, Provider: c.Provider, Connector: connector, Logger: logger, Dials: c.budgets.dialing(c, a),
-		Policy: feeds.Policy{Lifetime: c.Lifetime.Duration, Mute: c.Mute.Duration, MaxBackoff: c.MaxBackoff.Duration,
+		Policy: feeds.Policy{Lifetime: c.Lifetime.Duration, Closed: closed(c), Mute: c.Mute.Duration, MaxBackoff: c.MaxBackoff.Duration,
 			InitialBackoff: c.Backoff.Duration, RefusedRetry: c.RefusedRetry.Duration, EvictedRetry: c.EvictedRetry.Duration},
 	}, nil
 }

@@ -285,7 +285,7 @@ func verified(in *ingest, dir *market.Directory, b *orderbook.BookReport) verifi
 		BookMessages: b.Messages, Gaps: b.Gaps, Resyncs: b.Resyncs, Crossed: b.Crossed,
 		// A venue without levels has no book that could be wrong. One whose
 		// snapshot never came has one that cannot be right.
-		Trusted: b.State == orderbook.StateLive || b.State == orderbook.StateHalted || !b.Levels,
+		Trusted: b.State.Live() || b.State == orderbook.StateHalted || !b.Levels,
 		State:   b.State.String(), Levels: [2]int{b.Bids, b.Asks},
 		Bids: levelTexts(b.TopBids, b.Scale), Asks: levelTexts(b.TopAsks, b.Scale),
 	}

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"github.com/quotewire/quotewire/feeds"
+	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/market/calendar"
 	"github.com/quotewire/quotewire/normalizer"
 )
 
@@ -197,4 +200,26 @@ func (s *service) standing(ctx context.Context, from, to string) (feeds.Standing
 	}
 	r, err := s.engine.Relief(ctx, a.id, b.id)
 	return feeds.Standing{Waiting: r.Waiting, Shown: r.Shown}, err
+}
+
+// closed returns when silence of a feed means nothing, because its market is
+// closed; nil for one that never is.
+func closed(c feedConfig) func(time.Time) bool {
+	kind, _, _ := strings.Cut(c.Market, "/")
+	class := market.ClassStock
+	switch {
+	case c.Provider != "polygon" && c.Provider != "alpaca" || kind == "crypto" || kind == "test":
+		return nil
+	case kind == "options":
+		class = market.ClassOption
+	case kind == "futures":
+		class = market.ClassFuture
+	case kind == "forex":
+		class = market.ClassForex
+	}
+	hours := calendar.For(class)
+	return func(now time.Time) bool {
+		s := hours.Session(now.UnixNano())
+		return s.Kind == calendar.Closed
+	}
 }

@@ -16,7 +16,6 @@ import (
 
 	"github.com/quotewire/quotewire/client"
 	"github.com/quotewire/quotewire/feeds/sim"
-	"github.com/quotewire/quotewire/orderbook"
 	"github.com/quotewire/quotewire/streamer/wire"
 )
 
@@ -27,14 +26,17 @@ type twoLines struct {
 	feeds   []feedConfig
 }
 
-func newTwoLines(t *testing.T) *twoLines {
+func newTwoLines(t *testing.T, venues ...string) *twoLines {
 	t.Helper()
 	cfg := sim.MarketConfig{Seed: 5, Stocks: []sim.StockSpec{}}
 	for _, c := range sim.DefaultCryptos()[:2] {
 		c.Venues = append([]sim.VenueSpec(nil), c.Venues...)
 		var kept []sim.VenueSpec
 		for _, v := range c.Venues {
-			if v.Venue == sim.Coinbase || v.Venue == sim.Kraken {
+			if v.Venue != sim.Kraken {
+				continue
+			}
+			for _, v.Venue = range venues {
 				kept = append(kept, v)
 			}
 		}
@@ -46,7 +48,7 @@ func newTwoLines(t *testing.T) *twoLines {
 		t.Fatal(err)
 	}
 	w := &twoLines{market: m, servers: make(map[string][2]*sim.Server)}
-	for _, venue := range []string{sim.Coinbase, sim.Kraken} {
+	for _, venue := range venues {
 		f := quick(feedConfig{Name: venue, Provider: venue, Lines: 2, Symbols: m.Symbols(venue)})
 		f.Mute = duration{Duration: time.Minute} // the watchdog is not what helps here
 		var pair [2]*sim.Server
@@ -147,10 +149,12 @@ func (w *witness) newest() time.Time {
 
 // subscribe leads every change of quotes, books and prints to the witness until
 // the test ends.
-func (w *witness) subscribe(t *testing.T, s *running, symbols []string) {
+func (w *witness) subscribe(t *testing.T, s *running, symbols []string, venues ...string) {
 	t.Helper()
-	subs := []client.Subscription{{Channel: wire.ChannelQuote}, {Channel: wire.ChannelTrade},
-		{Channel: wire.ChannelBook, Venue: sim.Kraken, Depth: 10}, {Channel: wire.ChannelBook, Venue: sim.Coinbase, Depth: 10}}
+	subs := []client.Subscription{{Channel: wire.ChannelQuote}, {Channel: wire.ChannelTrade}}
+	for _, venue := range venues {
+		subs = append(subs, client.Subscription{Channel: wire.ChannelBook, Venue: venue, Depth: 10})
+	}
 	var wg sync.WaitGroup
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(func() { cancel(); wg.Wait() })
@@ -185,7 +189,7 @@ func (r *running) liveBooks(t *testing.T, want int) error {
 	}
 	n := 0
 	for _, b := range reports {
-		if b.State == orderbook.StateLive && b.HasBook {
+		if b.State.Live() && b.HasBook {
 			n++
 		}
 	}
@@ -198,7 +202,7 @@ func (r *running) liveBooks(t *testing.T, want int) error {
 // TestLosingOneOfTwoLines: cut, held up and silenced lines leave no gap, no
 // duplicate and nothing late at the output.
 func TestLosingOneOfTwoLines(t *testing.T) {
-	w := newTwoLines(t)
+	w := newTwoLines(t, sim.Coinbase, sim.Kraken)
 	symbols := w.market.Symbols(sim.Kraken)
 	ctx, halt := context.WithCancel(t.Context())
 	moved := make(chan error, 1)
@@ -216,7 +220,7 @@ func TestLosingOneOfTwoLines(t *testing.T) {
 		t.Errorf("feeds are %+v", body.Feeds)
 	}
 	seen := &witness{lastID: make(map[string]int64), books: make(map[string]*client.BookUpdate)}
-	seen.subscribe(t, s, symbols)
+	seen.subscribe(t, s, symbols, sim.Coinbase, sim.Kraken)
 	// flows waits until a second of the market has been shown whole, from now on.
 	flows := func(what string) {
 		t.Helper()

@@ -6,7 +6,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/quotewire/quotewire/bus"
-	"github.com/quotewire/quotewire/feeds"
 	"github.com/quotewire/quotewire/orderbook"
 )
 
@@ -47,7 +46,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for _, s := range c.in.statuses() {
 		up := 0.0
-		if s.State == feeds.StateLive {
+		if s.State.Up() {
 			up = 1
 		}
 		ch <- prometheus.MustNewConstMetric(descUp, prometheus.GaugeValue, up, s.Feed, s.Provider)

@@ -13,11 +13,11 @@ import (
 	"github.com/quotewire/quotewire/feeds/sim"
 )
 
-// TestPlannedReconnect: connections of two venues live for some seconds each and
+// TestPlannedReconnect: connections of three venues live for some seconds each and
 // are relieved, over and over. At the output there is no gap, no duplicate, and
 // nothing that goes back.
 func TestPlannedReconnect(t *testing.T) {
-	w := newTwoLines(t)
+	w := newTwoLines(t, sim.Binance, sim.Coinbase, sim.Kraken)
 	m := w.market
 	var list []feedConfig
 	for _, f := range w.feeds {
@@ -37,8 +37,8 @@ func TestPlannedReconnect(t *testing.T) {
 	}()
 	s := start(t, list, nil)
 	seen := &witness{lastID: make(map[string]int64), books: make(map[string]*client.BookUpdate), forward: true}
-	eventually(t, "books", func() error { return s.liveBooks(t, 2*len(symbols)) })
-	seen.subscribe(t, s, symbols)
+	eventually(t, "books", func() error { return s.liveBooks(t, 3*len(symbols)) })
+	seen.subscribe(t, s, symbols, sim.Binance, sim.Coinbase, sim.Kraken)
 
 	turns := func() (n int, states []string, err error) {
 		var body statusBody
@@ -56,7 +56,7 @@ func TestPlannedReconnect(t *testing.T) {
 			t.Fatal(err)
 		}
 		n, states, err := turns()
-		if err == nil && n < 10 {
+		if err == nil && n < 15 {
 			err = fmt.Errorf("%d connections: %q", n, states)
 		}
 		return err
@@ -69,7 +69,7 @@ func TestPlannedReconnect(t *testing.T) {
 	for i := range names {
 		names[i], _, _ = strings.Cut(names[i], " ")
 	}
-	if want := []string{"coinbase", "coinbase~", "kraken", "kraken~"}; !slices.Equal(names, want) {
+	if want := []string{"binance", "binance~", "coinbase", "coinbase~", "kraken", "kraken~"}; !slices.Equal(names, want) {
 		t.Errorf("feeds are %q, want %q", names, want)
 	}
 	for _, state := range states {

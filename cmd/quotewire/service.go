@@ -277,7 +277,7 @@ func (s *service) ready() error {
 	}
 	list := s.ingest.statuses()
 	for _, f := range list {
-		if f.State == feeds.StateLive || f.State == replayState {
+		if f.State.Up() || f.State == replayState {
 			return nil
 		}
 	}

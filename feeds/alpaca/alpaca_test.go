@@ -50,9 +50,7 @@ func TestSubscribes(t *testing.T) {
 			l := supervise(t, connector(t, alpaca.Config{URL: s.URL(), Feed: "sip", Symbols: []string{"MSFT", "AAPL"}, MessagePack: packed}), policy)
 			l.await(t, "the listing", func(f []string) bool { return count(f, "subscription") == 1 })
 			want := []string{"quotes:AAPL", "quotes:MSFT", "statuses:AAPL", "statuses:MSFT", "trades:AAPL", "trades:MSFT"}
-			if got := s.Subscriptions(); !slices.Equal(got, want) {
-				t.Errorf("subscribed %q, want %q", got, want)
-			}
+			l.await(t, "the subscriptions", func([]string) bool { return slices.Equal(s.Subscriptions(), want) })
 			before := len(l.all())
 			m.Step(time.Second)
 			l.await(t, "data", func(f []string) bool { return len(f) > before })

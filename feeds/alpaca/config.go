@@ -126,7 +126,6 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Mute is how long the connection may be silent before it is given up. There is no
-// heartbeat and an idle market is legal, so this is generous. Where a market closes
-// overnight, set Policy.Mute to a negative value.
+// Mute is how long a connection that was busy may be silent before it is given up.
+// There is no heartbeat and an idle market is legal.
 const Mute = 60 * time.Second

@@ -35,6 +35,9 @@ func New(c Config) (*Connector, error) {
 // Mute returns the constant of that name.
 func (c *Connector) Mute() time.Duration { return Mute }
 
+// Idle says that the provider has no heartbeat.
+func (c *Connector) Idle() bool { return true }
+
 // Connect dials, waits to be greeted, signs in and subscribes.
 func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connection, error) {
 	url := strings.TrimSuffix(c.config.URL, "/") + paths[c.config.Feed]

@@ -52,9 +52,7 @@ func TestSubscribesSpot(t *testing.T) {
 	l := supervise(t, connector(t, s, binance.Spot, "BTCUSD", "ETHUSD", "BTCUSD"), feeds.Policy{})
 	l.await(t, "two books", books(2))
 	want := []string{"btcusd@depth@100ms", "btcusd@trade", "ethusd@depth@100ms", "ethusd@trade"}
-	if got := s.Subscriptions(); !slices.Equal(got, want) {
-		t.Errorf("subscribed %q, want %q", got, want)
-	}
+	l.await(t, "the subscriptions", func([]string) bool { return slices.Equal(s.Subscriptions(), want) })
 	asked := []string{"/api/v3/exchangeInfo?symbols=" + url.QueryEscape(`["BTCUSD","ETHUSD"]`),
 		"/api/v3/depth?symbol=BTCUSD&limit=1000", "/api/v3/depth?symbol=ETHUSD&limit=1000"}
 	if got := s.Requests(); !slices.Equal(got, asked) {

@@ -26,7 +26,8 @@ func TestResyncWhoseConfirmationIsLost(t *testing.T) {
 			s, _ := newServer(t, sim.Config{})
 			l := supervise(t, connector(t, s, "tBTCUSD"), policy)
 			l.await(t, "the book", func(f []string) bool { return imagesOf(f, "tBTCUSD") == 1 })
-			subscribed := len(s.Subscriptions())
+			const subscribed = 2 // the book and the trades
+			l.await(t, "both channels", func([]string) bool { return len(s.Subscriptions()) == subscribed })
 			s.Mute(true)
 			for i := range c.lost {
 				want := subscribed - 1 + i // left, then subscribed again

@@ -39,9 +39,7 @@ func TestSubscribes(t *testing.T) {
 	l := supervise(t, connector(t, s, "btcusd", "ethusd", "btcusd"), feeds.Policy{})
 	l.await(t, "two books", books(2))
 	want := []string{"diff_order_book_btcusd", "diff_order_book_ethusd", "live_trades_btcusd", "live_trades_ethusd"}
-	if got := s.Subscriptions(); !slices.Equal(got, want) {
-		t.Errorf("subscribed %q, want %q", got, want)
-	}
+	l.await(t, "the subscriptions", func([]string) bool { return slices.Equal(s.Subscriptions(), want) })
 	if got, want := s.Requests(), []string{"/api/v2/trading-pairs-info/", "/api/v2/order_book/btcusd/", "/api/v2/order_book/ethusd/"}; !slices.Equal(got, want) {
 		t.Errorf("asked %q, want %q", got, want)
 	}

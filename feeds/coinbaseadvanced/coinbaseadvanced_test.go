@@ -50,9 +50,7 @@ func TestSubscribes(t *testing.T) {
 		return count(f, `"channel":"l2_data"`, `"update"`, "ETH-USD") > 0 && count(f, `"channel":"market_trades"`) > 0 && count(f, `"channel":"heartbeats"`) > 0
 	})
 	want := []string{"heartbeats", "level2:BTC-USD", "level2:ETH-USD", "market_trades:BTC-USD", "market_trades:ETH-USD", "status:BTC-USD", "status:ETH-USD"}
-	if got := s.Subscriptions(); !slices.Equal(got, want) {
-		t.Errorf("subscribed %q, want %q", got, want)
-	}
+	l.await(t, "the subscriptions", func([]string) bool { return slices.Equal(s.Subscriptions(), want) })
 	if st := l.Status(); st.State != feeds.StateLive || len(st.Problems) != 0 {
 		t.Errorf("status %+v", st)
 	}

@@ -37,9 +37,7 @@ func TestSubscribes(t *testing.T) {
 	l := supervise(t, connector(t, s, "BTC/USD", "ETH/USD", "BTC/USD"), feeds.Policy{})
 	l.await(t, "two books", func(f []string) bool { return count(f, bookSnapshot) == 2 })
 	want := []string{"book-10:BTC/USD", "book-10:ETH/USD", "instrument", "trade:BTC/USD", "trade:ETH/USD"}
-	if got := s.Subscriptions(); !slices.Equal(got, want) {
-		t.Errorf("subscribed %q, want %q", got, want)
-	}
+	l.await(t, "the subscriptions", func([]string) bool { return slices.Equal(s.Subscriptions(), want) })
 	m.Step(2 * time.Second)
 	l.await(t, "updates", func(f []string) bool {
 		return count(f, `"channel":"book","type":"update"`, "BTC/USD") > 0 && count(f, `"channel":"book","type":"update"`, "ETH/USD") > 0

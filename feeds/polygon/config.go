@@ -88,10 +88,9 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Mute is how long the connection may be silent before it is given up. The
-// provider has no heartbeat and an idle market is legal, so this is generous;
-// the library finds dead sockets by itself. Where a market closes overnight,
-// set Policy.Mute to a negative value.
+// Mute is how long a connection that was busy may be silent before it is given up.
+// The provider has no heartbeat and an idle market is legal; the library finds dead
+// sockets by itself.
 const Mute = 60 * time.Second
 
 // subscription is what to ask of one topic.

@@ -60,6 +60,9 @@ func New(c Config, logger *slog.Logger) (*Connector, error) {
 // Mute returns the constant of that name.
 func (c *Connector) Mute() time.Duration { return Mute }
 
+// Idle says that the provider has no heartbeat.
+func (c *Connector) Idle() bool { return true }
+
 // Connect dials, signs in, waits for auth_success and subscribes. Each attempt
 // has a new client of the library, because one that was closed cannot be used
 // again. Acknowledgements are not waited for: some subscriptions never get one.

@@ -136,7 +136,7 @@ func (c *Composer) leg(n *net, cur *currency, t *venueTop, at moment) {
 	l.bid, l.ask = amount{}, amount{}
 	fee, hasFee := c.fee(t.Venue)
 	switch {
-	case t.State != orderbook.StateLive:
+	case !t.State.Live():
 		l.become(t.State, t.Cause, t.Since)
 		return
 	case !hasFee:

@@ -55,7 +55,7 @@ type cross struct {
 }
 
 // live reports whether anything can be converted.
-func (x *cross) live() bool { return x.state == orderbook.StateLive }
+func (x *cross) live() bool { return x.state.Live() }
 
 // renew reads the rates off the markets, if they changed.
 func (x *cross) renew(c *Composer, at moment) {
@@ -76,7 +76,7 @@ func (x *cross) renew(c *Composer, at moment) {
 	for i, m := range [2]*source{x.straight, x.inverse} {
 		for _, t := range m.tops {
 			fee, ok := c.fee(t.Venue)
-			if t.State == orderbook.StateLive && !ok {
+			if t.State.Live() && !ok {
 				seen(orderbook.StateHalted)
 				continue
 			}
@@ -85,7 +85,7 @@ func (x *cross) renew(c *Composer, at moment) {
 				// Whoever sells the one currency buys the other.
 				bid, ask = invert(ask, market.SideBid), invert(bid, market.SideAsk)
 			}
-			if t.State != orderbook.StateLive {
+			if !t.State.Live() {
 				seen(t.State)
 				continue
 			}

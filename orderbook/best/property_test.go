@@ -191,7 +191,7 @@ func (m *model) compare(t *rapid.T, r *rig) {
 			case brings == nil && costs == nil:
 				wantCause = orderbook.CauseCross
 			}
-			if w.Cause != wantCause || (w.State == orderbook.StateLive) != (wantCause == orderbook.CauseNone) {
+			if w.Cause != wantCause || w.State.Live() != (wantCause == orderbook.CauseNone) {
 				t.Fatalf("leg %s:%s is %v %v, want cause %v", name, c, w.State, w.Cause, wantCause)
 			}
 			bid, ask := m.live(name, "BTC-"+c)

@@ -139,7 +139,7 @@ func (r *rig) show(pair string) string {
 	side(v.Quote.Ask, v.Quote.AskSize, v.Quote.AskVenues)
 	var out []string
 	for _, w := range v.Venues {
-		if w.State != orderbook.StateLive {
+		if !w.State.Live() {
 			out = append(out, fmt.Sprintf("%s %v %v", r.dir.VenueName(w.Venue), w.State, w.Cause))
 		}
 	}
