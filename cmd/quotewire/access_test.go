@@ -375,3 +375,39 @@ func TestDoorsAreBounded(t *testing.T) {
 		t.Error("no room after one left")
 	}
 }
+
+// TestGuardedGateway: a gateway asks for keys too, and delays what comes over the
+// bus.
+func TestGuardedGateway(t *testing.T) {
+	d := world(t, sim.MarketConfig{Seed: 1})
+	var nats string
+	feed := start(t, d.feeds(), func(s *service) {
+		s.bus = busOptions{role: "feed", listen: "127.0.0.1:0", node: "a"}
+	})
+	nats = feed.joined.server.URL()
+	path := filepath.Join(t.TempDir(), "q.yaml")
+	write(t, path, guardedText(filepath.Join(t.TempDir(), "audit.jsonl"), "BTC-USD"))
+	c, err := loadConfig(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, nil, func(s *service) {
+		s.bus = busOptions{role: "gateway", url: nats}
+		if err := s.addGuard(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.closeGuard() })
+	})
+	eventually(t, "books", func() error {
+		if status, body := answer(t, s.url+"/v1/snapshot/quote/BTC-USD", "btc"); status != 200 || !strings.Contains(body, `"bid":"`) {
+			return fmt.Errorf("%d %s", status, body)
+		}
+		return nil
+	})
+	for key, want := range map[string]int{"": 401, "btc": 403, "late": 200, "op": 200} {
+		got, body := answer(t, s.url+"/v1/snapshot/quote/ETH-USD", key)
+		if got != want || key == "late" && strings.Contains(body, `"bid":"`) {
+			t.Errorf("with %q: %d %s, want %d", key, got, body, want)
+		}
+	}
+}
