@@ -15,10 +15,12 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/quotewire/quotewire/market"
 	"github.com/quotewire/quotewire/orderbook"
 	"github.com/quotewire/quotewire/streamer/wire"
+	"github.com/quotewire/quotewire/streamer/wire/wirev1"
 )
 
 // server is a running hub behind HTTP, and the shards that feed it.
@@ -166,15 +168,27 @@ type client struct {
 	conn *websocket.Conn
 	rest []string
 	last string // text of the message read last
+
+	format wire.Format
+	reader wire.ProtoReader // of that format
+	raw    []byte           // the frame read last
 }
 
-func (s *server) dial(query string) *client {
+func (s *server) dial(query string) *client { return s.dialIn(wire.FormatJSON, query) }
+
+// dialIn connects with the subprotocol of the format; JSON is what none offered
+// means.
+func (s *server) dialIn(format wire.Format, query string) *client {
 	s.t.Helper()
-	conn, resp, err := s.dialer.Dial(strings.Replace(s.http, "http", "ws", 1)+"/v1/stream"+query, nil)
+	dialer := s.dialer
+	if format != wire.FormatJSON {
+		dialer.Subprotocols = []string{format.String()}
+	}
+	conn, resp, err := dialer.Dial(strings.Replace(s.http, "http", "ws", 1)+"/v1/stream"+query, nil)
 	if err != nil {
 		s.t.Fatalf("dial: %v %v", err, resp)
 	}
-	c := &client{t: s.t, conn: conn}
+	c := &client{t: s.t, conn: conn, format: format}
 	s.t.Cleanup(func() { _ = conn.Close() })
 	want[*wire.Welcome](c)
 	return c
@@ -184,22 +198,87 @@ func (c *client) send(format string, args ...any) {
 	c.t.Helper()
 	text := fmt.Appendf(nil, format, args...)
 	requested(c.t, text)
-	if err := c.conn.WriteMessage(websocket.TextMessage, text); err != nil {
+	kind := websocket.TextMessage
+	if c.format == wire.FormatProto {
+		kind = websocket.BinaryMessage
+		if r, bad := wire.ParseRequest(text); bad == nil {
+			text = r.AppendProto(nil)
+		} else {
+			text = looseProto(c.t, text)
+		}
+	}
+	if err := c.conn.WriteMessage(kind, text); err != nil {
 		c.t.Fatalf("send: %v", err)
 	}
+}
+
+// looseProto writes a request that is wrong in Protocol Buffers.
+func looseProto(t testing.TB, text []byte) []byte {
+	var r struct {
+		Op, Channel, Venue *string
+		ID, Depth, SID     *uint64
+		From, To, Kbps     *uint64
+		Symbols            []string
+		Interval           string
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		return text // no request at all in either format
+	}
+	p := &wirev1.Request{Op: r.Op, Id: r.ID, Channel: r.Channel, Symbols: r.Symbols, Venue: r.Venue, Depth: r.Depth, Sid: r.SID, From: r.From, To: r.To, Kbps: r.Kbps}
+	if r.Interval != "" {
+		d, err := time.ParseDuration(r.Interval)
+		if err != nil {
+			d = -1
+		}
+		p.Interval = (*int64)(&d)
+	}
+	b, err := proto.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // read returns the next message, or the error that ended the connection.
 func (c *client) read() (wire.Message, error) {
 	for len(c.rest) == 0 {
-		_ = c.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-		_, b, err := c.conn.ReadMessage()
+		_ = c.conn.SetReadDeadline(time.Now().Add(30 * time.Second))
+		kind, b, err := c.conn.ReadMessage()
 		if err != nil {
 			return nil, err
+		}
+		c.raw = b
+		if (kind == websocket.BinaryMessage) != (c.format == wire.FormatProto) {
+			c.t.Fatalf("a frame of kind %d", kind)
+		}
+		if c.format == wire.FormatProto {
+			for rest := b; len(rest) > 0; {
+				var msg []byte
+				if msg, rest, err = c.reader.Cut(rest); err != nil {
+					c.t.Fatal(err)
+				}
+				c.rest = append(c.rest, string(msg))
+			}
+			continue
 		}
 		c.rest = strings.Split(string(b), "\n")
 	}
 	c.last, c.rest = c.rest[0], c.rest[1:]
+	if c.format == wire.FormatProto {
+		m, err := c.reader.Parse([]byte(c.last))
+		if err != nil {
+			c.t.Fatalf("%v in %x", err, c.last)
+		}
+		if m == nil {
+			return c.read() // a scale
+		}
+		text, err := wire.Append(nil, m)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.last = string(text)
+		return m, nil
+	}
 	conforms(c.t, []byte(c.last))
 	m, err := wire.Parse([]byte(c.last))
 	if err != nil {
