@@ -38,18 +38,11 @@ func ParseOrderID[T ~string | ~[]byte](s T) (OrderID, bool) {
 
 func packOrder[T ~string | ~[]byte](s T) (n uint64, ok bool) {
 	for i := range len(s) {
-		var d uint64
-		switch c := s[i]; {
-		case c-'0' <= 9:
-			d = uint64(c-'0') + 1
-		case c-'A' < 26:
-			d = uint64(c-'A') + 11
-		case c == '-':
-			d = 37
-		default:
+		d := orderDigit[s[i]]
+		if d == 0 {
 			return 0, false
 		}
-		n = n*orderBase + d
+		n = n*orderBase + uint64(d)
 	}
 	for i := len(s); i < orderHalf; i++ {
 		n *= orderBase
@@ -58,29 +51,43 @@ func packOrder[T ~string | ~[]byte](s T) (n uint64, ok bool) {
 }
 
 func parseUUID[T ~string | ~[]byte](s T) (OrderID, bool) {
-	var half [2]uint64 // first, second
-	digits := 0
-	for i := range len(s) {
-		c := s[i]
-		if i == 8 || i == 13 || i == 18 || i == 23 {
-			if c != '-' {
-				return OrderID{}, false
-			}
-			continue
-		}
-		switch {
-		case c-'0' <= 9:
-			c -= '0'
-		case c-'a' < 6:
-			c -= 'a' - 10
-		default:
-			return OrderID{}, false
-		}
-		half[digits/16] = half[digits/16]<<4 | uint64(c)
-		digits++
+	if s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return OrderID{}, false
 	}
-	return OrderID{half[1], half[0]}, half[1]&uuidVariant != 0
+	var half [2]uint64 // first, second
+	wrong := uint8(0)
+	for i, at := range uuidBytes {
+		h, l := hexDigit[s[at]], hexDigit[s[at+1]]
+		wrong |= h | l
+		half[i>>3] = half[i>>3]<<8 | uint64(h&15)<<4 | uint64(l&15)
+	}
+	return OrderID{half[1], half[0]}, wrong < noDigit && half[1]&uuidVariant != 0
 }
+
+// uuidBytes are the offsets of a UUID's bytes in its text.
+var uuidBytes = [16]uint8{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
+
+// noDigit is a bit that no digit of a number has.
+const noDigit = 16
+
+// hexDigit is the value of each lower-case hexadecimal digit, noDigit elsewhere.
+var hexDigit = func() (table [256]uint8) {
+	for i := range table {
+		table[i] = noDigit
+	}
+	for i, c := range "0123456789abcdef" {
+		table[c] = uint8(i)
+	}
+	return table
+}()
+
+// orderDigit is the value of each character of a packed text, from 1; 0 elsewhere.
+var orderDigit = func() (table [256]uint8) {
+	for i, c := range "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ-" {
+		table[c] = uint8(i + 1)
+	}
+	return table
+}()
 
 // IsZero reports whether there is no identifier.
 func (id OrderID) IsZero() bool { return id == OrderID{} }

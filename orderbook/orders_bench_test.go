@@ -113,7 +113,7 @@ func BenchmarkOrders(b *testing.B) {
 // BenchmarkOrdersChecksum is Kraken's checksum over ten levels a side with the
 // orders that stand there.
 func BenchmarkOrdersChecksum(b *testing.B) {
-	o := newBenchOrders(400)
+	o := newBenchOrders(60)
 	bk := o.shard.instruments[1].venues[0].books[0]
 	var buf []byte
 	b.ReportAllocs()
