@@ -54,6 +54,10 @@ type Config struct {
 	// WriteTimeout closes a connection that takes nothing for so long; 0, the
 	// default, never does: nobody is disconnected for being slow.
 	WriteTimeout time.Duration
+	// Compression offers permessage-deflate, without context takeover, to clients that
+	// ask for it: runs of messages of 1 KiB and more that several clients are sent are
+	// compressed, once for all. Default off.
+	Compression bool
 	// SocketBuffer bounds, in bytes, what waits in the kernel for a client's window
 	// to open. What waits there can be neither conflated nor taken back: without a
 	// bound a client that reads again after a while gets megabytes of the past

@@ -28,6 +28,7 @@ type Hub struct {
 	writers []*writer
 	served  atomic.Uint64 // sessions that were given a writer
 	metrics *metrics
+	packer  *packer
 	sids    atomic.Uint64
 
 	mu       sync.Mutex // over sessions and closing
@@ -52,7 +53,7 @@ func NewHub(cfg Config) *Hub {
 	}
 	cfg = cfg.withDefaults()
 	h := &Hub{
-		cfg: cfg, metrics: newMetrics(cfg.Metrics),
+		cfg: cfg, metrics: newMetrics(cfg.Metrics), packer: newPacker(),
 		sessions: make(map[*session]struct{}),
 		heard:    make(chan struct{}, 1),
 		stopped:  make(chan struct{}),

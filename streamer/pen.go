@@ -45,6 +45,7 @@ type pen struct {
 	socket  *socket
 	buf     []byte   // copies, after room for a header
 	parts   [][]byte // of the frame's payload, in buf or in a log
+	runs    []bool   // which of the parts are of a log; where the client takes compressed messages only
 	copied  bool     // the last part is a copy: it ends where buf does
 	leading bool     // the first one is: it begins where the header ends
 	size    int      // bytes of parts
@@ -99,7 +100,7 @@ func (p *pen) begin(c *socket) {
 
 func (p *pen) clear() {
 	clear(p.parts)
-	p.buf, p.parts, p.size = p.buf[:maxHeader], p.parts[:0], 0
+	p.buf, p.parts, p.runs, p.size = p.buf[:maxHeader], p.parts[:0], p.runs[:0], 0
 	p.copied, p.leading = false, false
 }
 
@@ -121,7 +122,7 @@ func (p *pen) room(n int) error {
 func (p *pen) add(run []byte, n int) {
 	p.stats.messages += int64(n)
 	p.told += int64(n)
-	p.put(run)
+	p.join(run, len(run) >= shareSize)
 }
 
 // addMessage adds a message without a separator.
@@ -136,12 +137,16 @@ func (p *pen) addMessage(msg []byte) {
 
 // put appends bytes to the frame: a copy, joined to the part before if that is one
 // too, or, where they are many, the bytes themselves.
-func (p *pen) put(b []byte) {
+func (p *pen) put(b []byte) { p.join(b, false) }
+
+// join is put for bytes of which it is known whether they are a run of a log.
+func (p *pen) join(b []byte, run bool) {
 	p.size += len(b)
 	p.added += int64(len(b))
 	from := len(p.buf)
 	if len(b) >= shareSize || from+len(b) > cap(p.buf) {
 		p.parts, p.copied = append(p.parts, b), false
+		p.runs = append(p.runs, run)
 		return
 	}
 	p.buf = append(p.buf, b...)
@@ -152,12 +157,18 @@ func (p *pen) put(b []byte) {
 	}
 	p.leading = len(p.parts) == 0
 	p.parts, p.copied = append(p.parts, p.buf[from:]), true
+	p.runs = append(p.runs, false)
 }
 
 // flush writes what was added as one frame.
 func (p *pen) flush() error {
 	if p.size == 0 {
 		return nil
+	}
+	if p.socket.deflate {
+		if done, err := p.flushDeflated(); done {
+			return err
+		}
 	}
 	format := p.socket.session.format
 	if format == wire.FormatEvents {
@@ -179,6 +190,28 @@ func (p *pen) flush() error {
 	err := p.write(p.parts)
 	p.clear()
 	return err
+}
+
+// flushDeflated writes what was added as one compressed frame; false if nothing in
+// it is to be compressed, and then nothing was written.
+func (p *pen) flushDeflated() (bool, error) {
+	if !slices.Contains(p.runs, true) {
+		return false, nil
+	}
+	format := p.socket.session.format
+	sep := len(format.Separator())
+	last := &p.parts[len(p.parts)-1]
+	whole := *last
+	*last = whole[:len(whole)-sep]
+	parts, size := p.hub.packer.deflate(p.parts, p.runs, sep)
+	if *last = whole; parts == nil {
+		return false, nil
+	}
+	start := header(p.buf, 0x40|opcode(format), size) // RSV1: compressed
+	p.size = size
+	err := p.write(slices.Insert(parts, 0, p.buf[start:maxHeader]))
+	p.clear()
+	return true, err
 }
 
 // control writes a control frame; its payload is at most 125 bytes. Events have

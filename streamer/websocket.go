@@ -53,6 +53,8 @@ func (h *Hub) upgrader() *websocket.Upgrader {
 		WriteBufferPool: &sync.Pool{},
 		Subprotocols:    []string{wire.SubprotocolJSON, wire.SubprotocolProto},
 		CheckOrigin:     h.cfg.CheckOrigin,
+		// Without context takeover: what it reads into is not kept.
+		EnableCompression: h.cfg.Compression,
 	}
 }
 
@@ -84,7 +86,8 @@ func (h *Hub) serveStream(up *websocket.Upgrader) http.HandlerFunc {
 		if conn.Subprotocol() == wire.SubprotocolProto {
 			s.format = wire.FormatProto
 		}
-		c := &socket{session: s, conn: conn, net: hj.conn.Conn, raw: rawConn(hj.conn.Conn), written: make(chan struct{})}
+		c := &socket{session: s, conn: conn, net: hj.conn.Conn, raw: rawConn(hj.conn.Conn), written: make(chan struct{}),
+			deflate: h.cfg.Compression && offersDeflate(r.Header)}
 		if n := h.cfg.SocketBuffer; n > 0 {
 			limitUnsent(c.net, n)
 		}
@@ -166,6 +169,7 @@ type socket struct {
 	raw     syscall.RawConn // to write without waiting; nil where that cannot be done
 	written chan struct{}   // closed after the last words
 	beat    *time.Timer     // of heartbeats; under session.mu
+	deflate bool            // the client takes compressed messages
 
 	// Of who has the turn.
 	lag     int64   // ms, the most since the last heartbeat
@@ -217,11 +221,14 @@ func (c *socket) read() string {
 		_, r, err := c.conn.NextReader()
 		var text []byte
 		if err == nil {
-			text, err = io.ReadAll(r)
+			// The library's limit is on what was sent, not on what it decompresses to.
+			text, err = io.ReadAll(io.LimitReader(r, wire.MaxRequestBytes+1))
 		}
 		switch {
 		case s.over():
 			return s.endReason
+		case len(text) > wire.MaxRequestBytes:
+			return reasonLarge
 		case err != nil:
 			return whyRead(err)
 		}

@@ -52,6 +52,7 @@ type serverConfig struct {
 	MaxSubscriptions int      `yaml:"max_subscriptions"`
 	WriteTimeout     duration `yaml:"write_timeout"`
 	SocketBuffer     int      `yaml:"socket_buffer"`
+	Compression      bool     `yaml:"compression"`
 	Origins          []string `yaml:"origins"`
 	// PerAddress bounds what one address takes; TrustedProxies are the networks
 	// whose X-Forwarded-For is believed.

@@ -72,7 +72,7 @@ func configured(cmd *cobra.Command, c *config) *service {
 	s := newService(loggerOf(cmd), streamer.Config{
 		Heartbeat: c.Server.Heartbeat.Duration, MinInterval: c.Server.MinInterval.Duration,
 		MaxConnections: c.Server.MaxConnections, MaxSubscriptions: c.Server.MaxSubscriptions,
-		WriteTimeout: c.Server.WriteTimeout.Duration, SocketBuffer: c.Server.SocketBuffer, CheckOrigin: originCheck(c.Server.Origins),
+		WriteTimeout: c.Server.WriteTimeout.Duration, SocketBuffer: c.Server.SocketBuffer, Compression: c.Server.Compression, CheckOrigin: originCheck(c.Server.Origins),
 	})
 	s.listen = c.Listen
 	if s.listen == "" {
