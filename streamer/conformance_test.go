@@ -333,7 +333,11 @@ var conformances = []conformance{
 		x.check(x.ask(`{"op":"resync","id":6,"sid":%d}`, g.SID).ID == "6")
 		x.check(want[*wire.Snapshot](x.client).Seq == s.Seq)
 	}},
-	{says: `{"op":"ping","id":8}`, run: func(x *exam) {
+	{says: `{"op":"budget",`, run: func(x *exam) {
+		x.check(x.ask(`{"op":"budget","id":7,"kbps":200}`).ID == "7")
+		x.check(x.ask(`{"op":"budget","id":8,"kbps":0}`).ID == "8")
+	}},
+	{says: `{"op":"ping",`, run: func(x *exam) {
 		x.send(`{"op":"ping","id":8}`)
 		m := want[*wire.Pong](x.client)
 		x.check(m.ID == "8" && m.TX > 0)

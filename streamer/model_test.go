@@ -255,7 +255,7 @@ func (c *modelClient) fetched(msg []byte, sid, prev, seq uint64, gap bool, event
 	if prev > f.at || seq <= f.at || gap && prev != f.at || gap && seq > f.to {
 		c.fatal(msg, "does not go on from %d of %d", f.at, f.to)
 	}
-	if !gap && st.channel == wire.ChannelTrade {
+	if events != nil {
 		if got, want := printsOf(events), c.prints(st, prev, seq); !reflect.DeepEqual(got, want) {
 			c.fatal(msg, "prints are\n%+v, want\n%+v", got, want)
 		}
@@ -431,7 +431,7 @@ func (c *modelClient) take(msg []byte) {
 			c.delta(msg, m)
 		}
 	case *wire.Trade:
-		if !c.fetched(msg, m.SID, m.Prev, m.Seq, false, m.Events) {
+		if !c.fetched(msg, m.SID, m.Prev, m.Seq, false, append([]wire.TradeEvent{}, m.Events...)) {
 			c.trade(msg, m)
 		}
 	case *wire.Status:

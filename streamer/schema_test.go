@@ -34,7 +34,7 @@ func requested(t interface{ Fatal(...any) }, text []byte) {
 // place for and this server does not have.
 func unservedRequest(r *wire.Request) bool {
 	switch r.Op {
-	case wire.OpBudget, wire.OpExplain:
+	case wire.OpExplain:
 		return true
 	}
 	return r.Op == wire.OpSubscribe && r.Given&(wire.FieldFrom|wire.FieldUntil|wire.FieldSpeed) != 0

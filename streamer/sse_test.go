@@ -195,6 +195,8 @@ func TestEventsRefusals(t *testing.T) {
 	s.book("ETH-USD", "kraken", 2000, 2)
 	event[*wire.Ack](e)
 	event[*wire.Snapshot](e)
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
 	if n := len(s.hub.sessions); n > 2 {
 		t.Errorf("%d sessions are left", n)
 	}
