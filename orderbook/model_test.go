@@ -22,6 +22,16 @@ type model struct {
 	own         map[market.InstrumentID]bool // quoted by a venue of its own
 	tape        map[market.InstrumentID]*modelTape
 	asks        []string // resyncs asked for
+
+	status  map[market.InstrumentID]*modelStatus
+	markets map[market.InstrumentID]string // what each quote's market is, and since when
+	since   map[market.InstrumentID]int64
+	scale   map[market.InstrumentID]market.Scale // of the view: how finely a microprice is rounded
+}
+
+// places returns to how many decimals an instrument's microprice is rounded.
+func (m *model) places(in market.InstrumentID) int32 {
+	return int32(m.scale[in].Price) + MicropriceDecimals
 }
 
 type modelPlace struct {
@@ -41,6 +51,8 @@ type modelBook struct {
 	bid, ask       modelLevel // top of book sent as such
 	nbbo           bool
 	bidAt, askAt   market.VenueID
+	bidWorth       market.Firmness
+	askWorth       market.Firmness
 	prints         int
 	at             int64 // time of the last message applied; 0 while it holds nothing
 }
@@ -60,6 +72,9 @@ func newModel() *model {
 	return &model{
 		down: map[market.FeedID]bool{}, stale: map[market.FeedID]bool{}, shown: map[modelPlace]*modelBook{},
 		own: map[market.InstrumentID]bool{}, tape: map[market.InstrumentID]*modelTape{},
+		status: map[market.InstrumentID]*modelStatus{}, since: map[market.InstrumentID]int64{},
+		markets: map[market.InstrumentID]string{1: "one-sided", 2: "one-sided", 3: "one-sided"},
+		scale:   map[market.InstrumentID]market.Scale{},
 	}
 }
 
@@ -88,13 +103,25 @@ func (m *model) book(feed market.FeedID, p modelPlace) *modelBook {
 // is a checksum, its value is set: to the right one, or a wrong one if it was 1.
 func (m *model) message(events []market.Event) {
 	first := &events[0]
+	defer func() { m.mark(first.Received) }()
 	if m.stale[first.Feed] && first.Kind != market.KindStale && first.Kind != market.KindDown && first.Kind != market.KindUp {
+		// A book whose gap is the first word is not shown first.
+		var gone []*modelBook
 		for _, b := range m.books {
-			if b.feed == first.Feed && b.state == StateStale {
-				b.state = b.before
+			if b.feed != first.Feed || b.state != StateStale {
+				continue
 			}
+			if first.Kind == market.KindGap && (first.Instrument == 0 || first.Instrument == b.in) && (first.Venue == 0 || first.Venue == b.venue) {
+				gone = append(gone, b)
+				continue
+			}
+			b.state = b.before
 		}
 		m.show()
+		m.mark(first.Received)
+		for _, b := range gone {
+			b.state = b.before
+		}
 	}
 	switch first.Kind {
 	case market.KindStale:
@@ -125,6 +152,11 @@ func (m *model) message(events []market.Event) {
 		}
 	}
 	m.stale[first.Feed] = false
+	if first.Kind == market.KindUp || first.Kind == market.KindDown {
+		m.show()
+		m.mark(first.Received)
+		m.lost(first.Feed)
+	}
 	for i := range events {
 		if e := &events[i]; e.Kind == market.KindGap {
 			for _, b := range m.books {
@@ -135,7 +167,7 @@ func (m *model) message(events []market.Event) {
 			}
 		}
 	}
-	if first.Instrument != 0 && first.Venue != 0 && first.Kind != market.KindGap {
+	if first.Instrument != 0 && first.Venue != 0 && first.Kind != market.KindGap && !m.national(first) {
 		m.bookMessage(events)
 	}
 	m.show()
@@ -200,8 +232,15 @@ func (m *model) bookMessage(events []market.Event) {
 			b.bid = modelLevel{price, size}
 			b.ask = modelLevel{market.ToDecimal(e.Ask, e.PriceDecimals), market.ToDecimal(e.AskSize, e.SizeDecimals)}
 			b.nbbo = e.Has(market.FlagNBBO)
+			b.bidWorth, b.askWorth = e.Firmness()
+			if b.bid.size.IsZero() {
+				b.bidWorth = market.Firm
+			}
+			if b.ask.size.IsZero() {
+				b.askWorth = market.Firm
+			}
 			b.bidAt, b.askAt = e.BidVenue, e.AskVenue
-			if !b.nbbo && !b.halted && !b.bid.size.IsZero() && !b.ask.size.IsZero() && b.bid.price.GreaterThan(b.ask.price) {
+			if !b.nbbo && m.trades(b) && !b.bid.size.IsZero() && !b.ask.size.IsZero() && b.bid.price.GreaterThan(b.ask.price) {
 				m.distrust(b, CauseCrossed)
 			} else {
 				b.state = StateLive
@@ -237,7 +276,7 @@ func (m *model) bookMessage(events []market.Event) {
 	switch {
 	case wrong:
 		m.distrust(b, CauseChecksum)
-	case len(x) > 0 && len(y) > 0 && x[0].price.GreaterThan(y[0].price) && !b.halted:
+	case len(x) > 0 && len(y) > 0 && x[0].price.GreaterThan(y[0].price) && m.trades(b):
 		m.distrust(b, CauseCrossed)
 	case snapshot:
 		b.state, b.isBook, b.asked = StateLive, true, false
@@ -301,7 +340,7 @@ func (m *model) show() {
 		}
 	}
 	for p, b := range m.shown {
-		if b.state == StateLive && !b.halted && (b.isBook || !b.nbbo) {
+		if b.state == StateLive && m.trades(b) && (b.isBook || !b.nbbo) {
 			m.own[p.in] = true
 		}
 	}
@@ -357,7 +396,7 @@ func (b *modelBook) side(side market.Side) []modelLevel {
 func (m *model) venuesOf(in market.InstrumentID, nbbo bool) []*modelBook {
 	var out []*modelBook
 	for p, b := range m.shown {
-		if p.in == in && b.state == StateLive && !b.halted && (b.nbbo && !b.isBook) == nbbo {
+		if p.in == in && b.state == StateLive && m.trades(b) && (b.nbbo && !b.isBook) == nbbo {
 			out = append(out, b)
 		}
 	}
@@ -373,6 +412,9 @@ func (m *model) depth(in market.InstrumentID, side market.Side) string {
 	}
 	var all []entry
 	for _, b := range m.venuesOf(in, false) {
+		if !b.isBook && b.worth(side) == market.NotFirm {
+			continue
+		}
 	next:
 		for _, l := range b.side(side) {
 			for i := range all {
@@ -397,7 +439,7 @@ func (m *model) depth(in market.InstrumentID, side market.Side) string {
 func (m *model) quote(in market.InstrumentID, side market.Side) string {
 	if !m.own[in] {
 		sips := m.venuesOf(in, true)
-		if len(sips) == 0 || len(sips[0].side(side)) == 0 {
+		if len(sips) == 0 || len(sips[0].side(side)) == 0 || sips[0].worth(side) == market.NotFirm {
 			return "none"
 		}
 		at, l := sips[0].askAt, sips[0].side(side)[0]
@@ -409,10 +451,11 @@ func (m *model) quote(in market.InstrumentID, side market.Side) string {
 	var at []modelLevel
 	var venues []market.VenueID
 	for _, b := range m.venuesOf(in, false) {
-		s := b.side(side)
-		if len(s) == 0 {
+		l, _, _ := m.top(b, side)
+		if l.size.IsZero() {
 			continue
 		}
+		s := []modelLevel{l}
 		if len(at) > 0 && !s[0].price.Equal(at[0].price) {
 			if s[0].price.GreaterThan(at[0].price) != (side == market.SideBid) {
 				continue
@@ -446,12 +489,16 @@ func (m *model) compare(in market.InstrumentID, v *View) error {
 			return fmt.Errorf("instrument %d %v: depth is\n%swant\n%s", in, side, got, want)
 		}
 	}
+	m.scale[in] = v.Scale
+	if got, want := viewTerms(v), m.terms(in); got != want {
+		return fmt.Errorf("instrument %d: quote %s, terms are\n%s, want\n%s", in, m.quote(in, market.SideBid)+" / "+m.quote(in, market.SideAsk), got, want)
+	}
 	for p, b := range m.shown {
 		if p.in != in {
 			continue
 		}
 		state := b.state
-		if state == StateLive && b.halted {
+		if state == StateLive && !m.trades(b) {
 			state = StateHalted
 		}
 		if w := v.Venue(p.venue); w == nil || w.State != state {

@@ -18,6 +18,8 @@ const (
 	streamFeeds       = 3
 	streamVenues      = 3
 	streamInstruments = 3
+
+	streamStart = 1767625200 * int64(time.Second) // 2026-01-05 15:00 UTC, in regular hours
 )
 
 // drawStream draws messages of several feeds that carry the same venues, with
@@ -28,7 +30,7 @@ func drawStream(t *rapid.T, each func(*model, []market.Event)) [][]market.Event 
 	var out [][]market.Event
 	n := rapid.IntRange(1, 60).Draw(t, "messages")
 	for i := range n {
-		events := drawMessage(t, int64(i+1)*int64(time.Millisecond))
+		events := drawMessage(t, streamStart+int64(i+1)*int64(time.Millisecond))
 		m.message(events)
 		out = append(out, events)
 		if each != nil {
@@ -41,7 +43,7 @@ func drawStream(t *rapid.T, each func(*model, []market.Event)) [][]market.Event 
 func drawMessage(t *rapid.T, now int64) []market.Event {
 	word := rapid.SampledFrom([]string{
 		"snapshot", "snapshot", "snapshot", "levels", "levels", "levels", "levels", "levels", "quote", "nbbo", "trade",
-		"clear", "status", "gap", "up", "down", "stale", "heartbeat",
+		"clear", "status", "gap", "up", "down", "stale", "heartbeat", "quote", "nbbo", "halt", "luld", "imbalance",
 	}).Draw(t, "word")
 	head := market.Event{
 		Feed:       market.FeedID(rapid.IntRange(1, streamFeeds).Draw(t, "feed")),
@@ -102,6 +104,10 @@ func drawMessage(t *rapid.T, now int64) []market.Event {
 		if rapid.IntRange(0, 5).Draw(t, "ask absent") == 0 {
 			e.AskSize = 0
 		}
+		if rapid.IntRange(0, 2).Draw(t, "conditions") == 0 {
+			e.NumConditions = 1
+			e.Conditions[0] = market.Condition(rapid.SampledFrom([]int{0, 1, 3, 4, 5, 20, 32, 43, 200}).Draw(t, "condition"))
+		}
 		if word == "nbbo" {
 			e.Flags, e.BidVenue, e.AskVenue = market.FlagNBBO, 8, 9
 		}
@@ -110,6 +116,21 @@ func drawMessage(t *rapid.T, now int64) []market.Event {
 	case "status":
 		add(market.KindStatus).Status = rapid.SampledFrom([]market.TradingStatus{
 			market.StatusTrading, market.StatusTrading, market.StatusHalted}).Draw(t, "status")
+	case "halt":
+		e := add(market.KindStatus)
+		e.Flags = market.FlagNBBO
+		e.Status = rapid.SampledFrom([]market.TradingStatus{market.StatusTrading, market.StatusTrading, market.StatusHalted,
+			market.StatusRestricted}).Draw(t, "status")
+		e.ID, _ = market.MakeTradeID(rapid.SampledFrom([]string{"", "T12"}).Draw(t, "reason"))
+	case "luld":
+		e := add(market.KindLULD)
+		e.PriceDecimals = market.Decimals(rapid.IntRange(0, 2).Draw(t, "price decimals"))
+		f := market.Price(market.Pow10(e.PriceDecimals))
+		e.Low, e.High = f*market.Price(rapid.IntRange(92, 99).Draw(t, "low")), f*market.Price(rapid.IntRange(101, 108).Draw(t, "high"))
+	case "imbalance":
+		e := add(market.KindImbalance)
+		drawNumbers(t, e, market.SideAsk)
+		e.Side = rapid.SampledFrom([]market.Side{market.SideNone, market.SideBid, market.SideAsk}).Draw(t, "side")
 	case "gap":
 		switch rapid.IntRange(0, 3).Draw(t, "scope") {
 		case 0:
@@ -146,6 +167,9 @@ func drawNumbers(t *rapid.T, e *market.Event, side market.Side) {
 		e.Price++
 	}
 	e.Size = market.Size(int64(rapid.IntRange(1, 4).Draw(t, "size")) * market.Pow10(e.SizeDecimals))
+	if streamSymbols[e.Instrument].lot > 1 {
+		e.Size *= 35 // odd lots and round ones
+	}
 	if rapid.IntRange(0, 4).Draw(t, "odd size") == 0 {
 		e.Size++
 	}
@@ -158,11 +182,12 @@ func TestShardEqualsModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var asks []string
 		r := newRig(t, Config{
-			ResyncAgain: time.Hour,
+			ResyncAgain: time.Hour, Rules: streamRules,
 			Resync: func(f market.FeedID, in market.InstrumentID, c Cause) {
 				asks = append(asks, fmt.Sprintln(f, in, c))
 			},
 		})
+		registerStream(r.dir)
 		var joined [streamInstruments + 1]*View // by a snapshot in the middle
 		r.onUpdate = func(u *Update) {
 			if w := joined[u.Instrument]; w != nil {
@@ -251,9 +276,10 @@ func TestSameEventsSameUpdates(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		messages := drawStream(t, nil)
 		dir := market.NewDirectory()
+		registerStream(dir)
 		run := func(apply func(sink Sink, cfg Config)) map[market.InstrumentID][]*Update {
 			c := &collector{}
-			apply(c, Config{Directory: dir, Epoch: 7})
+			apply(c, Config{Directory: dir, Epoch: 7, Rules: streamRules})
 			return c.updates
 		}
 		want := run(func(sink Sink, cfg Config) {
