@@ -12,9 +12,10 @@ run: ## Serve the dashboard on a simulated market at http://127.0.0.1:8080
 build: ## Build ./bin/quotewire
 	$(GO) build -o bin/quotewire ./cmd/quotewire
 
-test: ## Run all tests with the race detector, then ten thousand random tapes without
+test: ## Run all tests with the race detector, then ten thousand random tapes and three thousand markets without
 	$(GO) test -race ./...
 	$(GO) test ./orderbook -run TestTapeEqualsModel -seeds 10000
+	$(GO) test ./orderbook -run TestShardEqualsModel -rapid.checks 3000
 
 lint: ## Check format, vet and staticcheck
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$bad" ]; then echo "gofmt -w these:"; echo "$$bad"; exit 1; fi
