@@ -126,7 +126,11 @@ func drawMessage(t *rapid.T, now int64) []market.Event {
 		e := add(market.KindLULD)
 		e.PriceDecimals = market.Decimals(rapid.IntRange(0, 2).Draw(t, "price decimals"))
 		f := market.Price(market.Pow10(e.PriceDecimals))
-		e.Low, e.High = f*market.Price(rapid.IntRange(92, 99).Draw(t, "low")), f*market.Price(rapid.IntRange(101, 108).Draw(t, "high"))
+		if rapid.Bool().Draw(t, "below") { // the upper band at the bids
+			e.Low, e.High = f*market.Price(rapid.IntRange(90, 95).Draw(t, "low")), f*market.Price(rapid.IntRange(96, 101).Draw(t, "high"))
+			break
+		}
+		e.Low, e.High = f*market.Price(rapid.IntRange(92, 102).Draw(t, "low")), f*market.Price(rapid.IntRange(102, 108).Draw(t, "high"))
 	case "imbalance":
 		e := add(market.KindImbalance)
 		drawNumbers(t, e, market.SideAsk)
