@@ -72,20 +72,40 @@ func newChaosWorld(t *testing.T, seed uint64) *chaosWorld {
 	if w.market, err = sim.NewMarket(chaosMarket(seed, w.began, venues)); err != nil {
 		t.Fatal(err)
 	}
+	// A second line may carry the venue's books another way, as orders where the
+	// first has levels.
+	var lines []chaosVenue
+	for i, v := range venues {
+		lines = append(lines, v)
+		if w.rnd.IntN(10)/7 == 0 {
+			continue
+		}
+		var ways []chaosVenue
+		for _, o := range table {
+			if o.name == v.name {
+				ways = append(ways, o)
+			}
+		}
+		second := ways[w.rnd.IntN(len(ways))]
+		venues[i].piecemeal = v.piecemeal || second.piecemeal
+		lines = append(lines, second)
+	}
 	w.chaosTruth = newChaosTruth(w, dir, venues)
 	w.market.Watch(w.note)
 	utc := func(market.Class) *calendar.Calendar { return calendar.For(market.ClassCrypto) }
 	w.shard = orderbook.NewShard(orderbook.Config{Directory: dir, Epoch: 1, Sinks: []orderbook.Sink{w}, Resync: w.resync, Calendar: utc})
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop = cancel
-	for _, v := range venues {
-		for line := range 1 + w.rnd.IntN(10)/7 {
-			f, err := w.newFeed(dir, v, fmt.Sprintf("%s-%d", v.provider, line+1))
-			if err != nil {
-				t.Fatal(err)
-			}
-			w.feeds = append(w.feeds, f)
+	for i, v := range lines {
+		name := fmt.Sprintf("%s-1", v.provider)
+		if i > 0 && lines[i-1].name == v.name {
+			name = fmt.Sprintf("%s-2", v.provider)
 		}
+		f, err := w.newFeed(dir, v, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.feeds = append(w.feeds, f)
 	}
 	for _, f := range w.feeds {
 		w.wg.Go(func() {
