@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -62,12 +63,31 @@ func (c *Client) dispatch(l *link, m wire.Message) {
 		})
 	case *wire.Gap:
 		c.routed(m.SID, func(r route) { c.gap(r, m) })
-	case *wire.Welcome, *wire.Watermark:
-		// A welcome was read by connect. A watermark says nothing of a stream.
+	case *wire.Watermark:
+		c.watermark(m)
+	case *wire.Welcome: // was read by connect
 	default:
 		c.n.unknown.Add(1)
 	}
 }
+
+// watermark tells all streams of bars of the interval how far these are.
+func (c *Client) watermark(m *wire.Watermark) {
+	c.mu.Lock()
+	var streams []*Stream
+	for s := range c.streams {
+		if s.sub.Channel == wire.ChannelBar && barName(s.sub.Bar) == m.Bar {
+			streams = append(streams, s)
+		}
+	}
+	c.mu.Unlock()
+	for _, s := range streams {
+		s.deliver(c.ctx, &Watermark{Meta: Meta{Channel: wire.ChannelBar}, Bar: m.Bar, Until: micros(m.Until)})
+	}
+}
+
+// barName makes the two spellings of the default interval one.
+func barName(bar string) string { return cmp.Or(bar, wire.DefaultBar) }
 
 // routed calls f for each stream that holds the sid.
 func (c *Client) routed(sid uint64, f func(route)) {

@@ -222,11 +222,10 @@ func (y *symbolState) firstRaw(m *wire.Snapshot) (Update, error) {
 		}
 		return readStatus(y.meta, &f.StatusFields)
 	}
-	var f wire.Bar
-	if err := json.Unmarshal(m.Raw, &f); err != nil || f.Start == 0 {
-		return nil, err
+	if m.Bar == nil {
+		return nil, nil
 	}
-	u, err := readBar(&f)
+	u, err := readBar(m.Bar)
 	if err != nil {
 		return nil, err
 	}

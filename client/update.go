@@ -10,7 +10,7 @@ import (
 )
 
 // Update is what a [Stream] hands out: market data (*Quote, *BookUpdate, *Trades,
-// *Ticker, *Bar, *Status) or an event (*Gap, *EpochChange, *Resync, *Disconnected,
+// *Ticker, *Bar, *Watermark, *Status) or an event (*Gap, *EpochChange, *Resync, *Disconnected,
 // *Reconnected, *Rejected, *Lost). It is the receiver's: nothing changes it later.
 type Update interface {
 	// About returns what the update is about; the zero Meta for an event of the
@@ -162,6 +162,15 @@ type Trades struct {
 	Meta
 	Trades   []Trade
 	Snapshot bool
+}
+
+// Watermark says that all bars of the interval that end by Until were handed out:
+// those that follow and end by then are revisions, or the snapshot of a symbol that
+// was taken in later.
+type Watermark struct {
+	Meta
+	Bar   string // "1m"
+	Until time.Time
 }
 
 // Bar is the open, high, low, close and volume of an interval. In an empty

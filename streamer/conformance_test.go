@@ -100,7 +100,7 @@ var conformances = []conformance{
 		x.check(len(a.Streams) == 1 && a.Streams[0].Interval == "250ms" && a.Streams[0].Channel == wire.ChannelQuote)
 		want[*wire.Snapshot](c)
 	}},
-	{says: "a snapshot as plain JSON; `?venue=`, `?depth=`, `?venues=true`; ETag of epoch and seq", run: func(x *exam) {
+	{says: "a snapshot as plain JSON; `?venue=`, `?depth=`, `?venues=true`, `?bar=`; ETag of epoch and seq", run: func(x *exam) {
 		for _, channel := range strings.Split(servedNames(), ", ") {
 			_, header, body := x.get("/v1/snapshot/" + channel + "/BTC-USD")
 			conforms(x.t, []byte(body))
@@ -180,7 +180,7 @@ var conformances = []conformance{
 		x.book("BTC-EUR", "kraken", 2000, 2)
 		x.check(want[*wire.Ack](x.client).ID == "6")
 	}},
-	{says: "one venue's own view (not for `ticker`)", run: func(x *exam) {
+	{says: "one venue's own view (not for `ticker` and `bar`)", run: func(x *exam) {
 		x.subscribe(`"channel":"book","symbols":["BTC-USD"],"venue":"coinbase","depth":1`)
 		s := want[*wire.Snapshot](x.client)
 		x.check(s.Venue == "coinbase" && levelsOf(s.Bids) == "99.8 x 10")
@@ -360,6 +360,7 @@ var conformances = []conformance{
 	}},
 	{says: "A stream begins with a snapshot", run: func(x *exam) {
 		for _, channel := range strings.Split(servedNames(), ", ") {
+			x.client = x.dialIn(x.format, "") // bars have watermarks beside them
 			g := x.subscribe(fmt.Sprintf(`"channel":%q,"symbols":["BTC-USD"]`, channel))
 			s := want[*wire.Snapshot](x.client)
 			x.check(s.SID == g.SID && s.Channel.String() == channel && s.Symbol == "BTC-USD" && s.Epoch == "9f2c")
@@ -550,6 +551,35 @@ var conformances = []conformance{
 	}},
 
 	// Slow clients.
+	{says: "`provisional` while its time runs, `final` at the watermark, `revised`, with `rev` growing", run: func(x *exam) {
+		base := (x.hub.cfg.Now()/1e9+10)*1000 - barClock.UnixMilli() // after the books
+		x.apply(at(x.print("BTC-USD", "kraken", 1000, 2), base))
+		x.applied()
+		x.subscribe(`"channel":"bar","symbols":["BTC-USD"],"bar":"1s"`)
+		want[*wire.Snapshot](x.client)
+		bar := func(start int64, text string) {
+			x.t.Helper()
+			for {
+				m, err := x.read()
+				if err != nil {
+					x.t.Fatal(err)
+				}
+				if b, ok := m.(*wire.Bar); ok {
+					x.check(barText(b) == fmt.Sprintf("1s %d %s", base+start, text))
+					return
+				}
+			}
+		}
+		x.apply(at(x.print("BTC-USD", "kraken", 1010, 1), base+900))
+		bar(0, "provisional 0: 100 101 100 101 x 3 = 100.333 in 2")
+		x.beat(base + 4000)
+		bar(0, "final 0: 100 101 100 101 x 3 = 100.333 in 2")
+		bar(1000, "final 0:     x 0 =  in 0")
+		late := at(x.print("BTC-USD", "kraken", 990, 1), base+4100)
+		late.Time -= 2500 * int64(time.Millisecond)
+		x.apply(late)
+		bar(1000, "revised 1: 99 99 99 99 x 1 = 99 in 1")
+	}},
 	{says: "then it gets `gap`, then (for state) a snapshot", cfg: Config{LogFrames: 4}, run: func(x *exam) {
 		for _, channel := range []string{"trade", "book"} {
 			g := x.subscribe(fmt.Sprintf(`"channel":%q,"symbols":["BTC-USD"],"interval":"0"`, channel))

@@ -186,6 +186,9 @@ func (l *lane) passOn(b *updateBatch) {
 }
 
 func (t *tier) owe(id market.InstrumentID) {
+	if id == 0 {
+		return
+	}
 	if t.owed == nil {
 		t.owed = make(map[market.InstrumentID]struct{})
 	}
@@ -219,6 +222,9 @@ func (l *lane) settle(t *tier) {
 func (l *lane) hold(b *updateBatch, now int64) {
 	var missed []market.InstrumentID
 	for i := range b.updates {
+		if b.updates[i].Instrument == 0 {
+			continue // the updates tell the watermark too
+		}
 		if !l.line.put(&b.updates[i], now) {
 			missed = append(missed, b.updates[i].Instrument)
 		}
@@ -250,6 +256,7 @@ func (l *lane) serve(now int64) {
 			l.hub.cfg.Logger.Error("delayed update lost", "err", err)
 			continue
 		}
+		l.advance(l.late.Watermark, now)
 		l.update(&l.late, now)
 	}
 	if len(l.missed) == 0 || l.line.bytes >= l.line.limit*7/8 {

@@ -81,6 +81,12 @@ func (d *Direct) Update(u *orderbook.Update) {
 	d.drain()
 }
 
+// Watermark implements orderbook.WatermarkSink.
+func (d *Direct) Watermark(until int64) {
+	d.hub.lanes[0].advance(until, d.now)
+	d.drain()
+}
+
 // Flush implements orderbook.Sink.
 func (d *Direct) Flush() {}
 
@@ -92,6 +98,7 @@ func (d *Direct) drain() {
 	for d.err == nil {
 		w := d.session.take(d.now)
 		if w.empty() {
+			d.note(d.session.tellWatermarks(w.watermark, &d.out))
 			return
 		}
 		for _, m := range w.messages {

@@ -1,6 +1,7 @@
 package streamer
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/orderbook"
 	"github.com/quotewire/quotewire/streamer/auth"
 	"github.com/quotewire/quotewire/streamer/wire"
 )
@@ -18,7 +20,7 @@ import (
 //
 //	GET /v1/stream                      the protocol over a WebSocket
 //	GET /v1/sse                         one subscription as Server-Sent Events
-//	GET /v1/snapshot/{channel}/{symbol} a snapshot as plain JSON; ?venue= and ?depth=
+//	GET /v1/snapshot/{channel}/{symbol} a snapshot as plain JSON; ?venue=, ?depth= and ?bar=
 //	GET /v1/orders/{symbol}             a venue's single orders; ?venue=, ?side=, ?levels= and ?order=
 //	GET /v1/symbols                     what can be subscribed
 //	GET /v1/status                      health of feeds and venues
@@ -137,8 +139,15 @@ func (h *Hub) serveSnapshot(w http.ResponseWriter, r *http.Request, rights *auth
 			replyError(w, http.StatusNotFound, wire.CodeBadRequest, "no such venue; /v1/symbols lists them")
 			return
 		}
-		if key.venue != market.Consolidated && channel == wire.ChannelTicker {
-			replyError(w, http.StatusBadRequest, wire.CodeBadRequest, tickerVenue)
+		if key.venue != market.Consolidated && (channel == wire.ChannelTicker || channel == wire.ChannelBar) {
+			replyError(w, http.StatusBadRequest, wire.CodeBadRequest, wholeVenue)
+			return
+		}
+	}
+	if channel == wire.ChannelBar {
+		name := cmp.Or(r.URL.Query().Get("bar"), wire.DefaultBar)
+		if key.bar, ok = orderbook.ParseInterval(name); !ok {
+			replyError(w, http.StatusBadRequest, wire.CodeBadRequest, "bar: want 1s, 1m, 5m, 1h or 1d")
 			return
 		}
 	}

@@ -52,7 +52,7 @@ func TestSnapshotPage(t *testing.T) {
 		status int
 		code   string
 	}{
-		"bar/BTC-USD":                  {404, wire.CodeUnknownChannel},
+		"alert/BTC-USD":                {404, wire.CodeUnknownChannel},
 		"nothing/BTC-USD":              {404, wire.CodeUnknownChannel},
 		"book/NONE":                    {404, wire.CodeUnknownSymbol},
 		"book/BTC-USD?venue=nowhere":   {404, wire.CodeBadRequest},

@@ -41,6 +41,8 @@ type Hub struct {
 	stopped chan struct{} // closed when Run has ended
 	inline  bool          // no goroutines: calls of lanes run at once
 	awaits  bool          // symbols that are not known are waited for
+
+	watermarks []watermarks // of the lanes in real time, then of each of delays
 }
 
 // ErrStopped is returned by calls to a hub whose Run has ended.
@@ -59,13 +61,17 @@ func NewHub(cfg Config) *Hub {
 		stopped:  make(chan struct{}),
 	}
 	h.ledger = newLedger(&h.cfg, h.metrics)
-	for range cfg.Lanes {
-		h.lanes = append(h.lanes, newLane(h))
-	}
 	h.delays = slices.Compact(slices.Sorted(slices.Values(cfg.Delays)))
-	for _, d := range h.delays {
+	h.watermarks = make([]watermarks, 1+len(h.delays))
+	for i := range h.watermarks {
+		h.watermarks[i].lanes = make([]atomic.Int64, cfg.Lanes)
+	}
+	for i := range cfg.Lanes {
+		h.lanes = append(h.lanes, newLane(h, i, 0))
+	}
+	for i, d := range h.delays {
 		for _, l := range h.lanes {
-			h.delayed = append(h.delayed, newDelayedLane(l, d))
+			h.delayed = append(h.delayed, newDelayedLane(l, d, i+1))
 		}
 	}
 	for range cfg.Writers {
@@ -75,7 +81,7 @@ func NewHub(cfg Config) *Hub {
 }
 
 // newDelayedLane returns a lane that lags behind another.
-func newDelayedLane(source *lane, delay time.Duration) *lane {
+func newDelayedLane(source *lane, delay time.Duration, nth int) *lane {
 	h := source.hub
 	if h.cfg.NewCodec == nil {
 		panic("streamer: Config.NewCodec is required with Delays")
@@ -84,7 +90,7 @@ func newDelayedLane(source *lane, delay time.Duration) *lane {
 	if err != nil {
 		panic(err) // of options that do not depend on anything
 	}
-	l := newLane(h)
+	l := newLane(h, source.number, nth)
 	l.delay, l.source, l.line = delay, source, line
 	l.missed = make(map[market.InstrumentID]struct{})
 	source.tiers = append(source.tiers, tier{lane: l})
@@ -186,6 +192,9 @@ func (h *Hub) register(s *session) bool {
 // unregister ends all that a session holds.
 func (h *Hub) unregister(s *session) {
 	s.unsubscribeAll()
+	for i := range h.watermarks {
+		h.watermarks[i].leave(s)
+	}
 	h.mu.Lock()
 	delete(h.sessions, s)
 	h.mu.Unlock()

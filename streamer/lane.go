@@ -16,8 +16,12 @@ import (
 // belongs to the goroutine of run, or, without one, to the caller of a [Direct].
 type lane struct {
 	hub         *Hub
+	number      int
+	tier        int               // of hub.watermarks: 0, or one more than the place of its delay
 	instruments []*laneInstrument // by number; nil where unseen
 	topics      map[topicKey]*topic
+	bars        []*topic // of topics: those of bars, in the order in which they were made
+	watermark   int64    // bars that end by then are final, see watermark.go
 	schedule    schedule[*topic]
 	venues      []string  // names by number
 	now         int64     // lane time, for what goes by the age of things
@@ -95,9 +99,9 @@ func (m *mailbox) take() ([]func(now int64), []*sub) {
 // machine is too slow, and then lateness shows upstream.
 const laneQueue = 64
 
-func newLane(h *Hub) *lane {
+func newLane(h *Hub, number, tier int) *lane {
 	return &lane{
-		hub: h, topics: make(map[topicKey]*topic),
+		hub: h, number: number, tier: tier, topics: make(map[topicKey]*topic),
 		in: make(chan *updateBatch, laneQueue), free: make(chan *updateBatch, laneQueue),
 		mail: mailbox{signal: make(chan struct{}, 1)},
 	}
@@ -140,7 +144,11 @@ func (l *lane) run(ctx context.Context) error {
 				break
 			}
 			for i := range b.updates {
-				l.update(&b.updates[i], now)
+				if u := &b.updates[i]; u.Instrument != 0 {
+					l.update(u, now)
+				} else {
+					l.advance(u.Watermark, now)
+				}
 			}
 			l.passOn(b)
 		case <-l.mail.signal:
@@ -191,6 +199,9 @@ func (l *lane) drop(key topicKey, t *topic) {
 	}
 	in := l.instrument(key.instrument)
 	in.topics = slices.DeleteFunc(in.topics, func(x *topic) bool { return x == t })
+	if key.channel == wire.ChannelBar {
+		l.bars = slices.DeleteFunc(l.bars, func(x *topic) bool { return x == t })
+	}
 }
 
 // update brings the instrument's replica and topics forward.
@@ -261,6 +272,9 @@ func (l *lane) open(key topicKey, now int64) *topic {
 	l.hub.metrics.topics.Inc()
 	in := l.instrument(key.instrument)
 	in.topics = append(in.topics, t)
+	if key.channel == wire.ChannelBar {
+		l.bars = append(l.bars, t)
+	}
 	return t
 }
 
@@ -339,6 +353,10 @@ func (s *laneSink) Update(u *orderbook.Update) {
 		s.Flush()
 	}
 }
+
+// Watermark implements orderbook.WatermarkSink: it goes along among the updates,
+// as one of no instrument.
+func (s *laneSink) Watermark(until int64) { s.Update(&orderbook.Update{Watermark: until}) }
 
 // Flush implements orderbook.Sink.
 func (s *laneSink) Flush() {

@@ -39,10 +39,11 @@ type sub struct {
 
 // Flags of a subscription that both sides look at.
 const (
-	subMarked uint32 = 1 << iota // in the session's list
-	subClosed                    // unsubscribed
-	subResync                    // the client asked for a snapshot
-	subPaused                    // the client wants nothing for the time being
+	subMarked  uint32 = 1 << iota // in the session's list
+	subClosed                     // unsubscribed
+	subResync                     // the client asked for a snapshot
+	subPaused                     // the client wants nothing for the time being
+	subCurrent                    // of bars: all that is in its log was written
 )
 
 // subList is a list of marked subscriptions, in the order in which they were
@@ -100,6 +101,7 @@ type session struct {
 	pong     []byte   // payload of the latest ping to be answered
 	hasPong  bool
 	beating  bool // a heartbeat is due
+	covered  bool // the watermark has moved on
 	socket   *socket
 	ending   bool // its end has been asked for
 	turn     turn
@@ -113,6 +115,8 @@ type session struct {
 	// Under writer.mu: its entry in the writer's schedule.
 	place int // -1 if it is not in there
 	at    int64
+
+	bars barSubs
 
 	control  sync.Mutex
 	subs     []*sub            // by sid
@@ -314,15 +318,18 @@ type waiting struct {
 	pong                   []byte
 	hasPong                bool
 	beating                bool
+	covered                bool
+	watermark              int64 // that holds once every is written
 }
 
 // empty reports whether nothing waits.
 func (w *waiting) empty() bool {
-	return len(w.messages) == 0 && len(w.fetches) == 0 && w.every == nil && w.state == nil && !w.hasPong && !w.beating
+	return len(w.messages) == 0 && len(w.fetches) == 0 && w.every == nil && w.state == nil && !w.hasPong && !w.beating && !w.covered
 }
 
 // take returns what waits and may be sent at the time.
 func (s *session) take(now int64) (w waiting) {
+	watermark := s.hub.watermarks[s.bars.tier.Load()].least.Load() // before the lists, see watermark.go
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	w = waiting{messages: s.messages, pong: s.pong, hasPong: s.hasPong, beating: s.beating, rate: s.rate}
@@ -330,6 +337,7 @@ func (s *session) take(now int64) (w waiting) {
 	if now < s.free {
 		return w
 	}
+	w.watermark, w.covered, s.covered = watermark, s.covered, false
 	w.fetches, w.every, w.everySince = s.fetches, s.every.first, s.every.since
 	s.fetches, s.every = nil, subList{}
 	if now >= s.held {
@@ -357,7 +365,7 @@ func (s *session) putBack(w *waiting) {
 	}
 	s.every.prepend(w.every, w.everySince)
 	s.state.prepend(w.state, w.stateSince)
-	s.beating = s.beating || w.beating
+	s.beating, s.covered = s.beating || w.beating, s.covered || w.covered
 	if w.hasPong && !s.hasPong {
 		s.pong, s.hasPong = w.pong, true
 	}
@@ -404,6 +412,14 @@ func (s *session) collectOne(u *sub, out output) (listed bool, err error) {
 // collect sends what the subscription has not sent yet, straight from the
 // topic's log. What it has not sent when the output fails it sends the next time.
 func (s *session) collect(u *sub, out output) error {
+	err := s.collectNew(u, out)
+	if err == nil && u.topic.key.channel == wire.ChannelBar {
+		s.bars.settle(u, u.need)
+	}
+	return err
+}
+
+func (s *session) collectNew(u *sub, out output) error {
 	flags := u.flags.Load()
 	if flags&(subClosed|subPaused) != 0 {
 		return nil

@@ -72,6 +72,12 @@ func (c *socket) fill(p *pen, w *waiting) (err error) {
 	if err := c.streams(p, w); err != nil {
 		return err
 	}
+	if w.every == nil {
+		if err := c.session.tellWatermarks(w.watermark, p); err != nil {
+			return err
+		}
+		w.covered = false
+	}
 	if m := c.session.marks; m != nil && m.moved {
 		p.put(m.appendID(nil))
 	}

@@ -181,7 +181,7 @@ func TestRefusals(t *testing.T) {
 		{`{"op":"fly","id":9}`, wire.CodeBadRequest, "unknown op"},
 		{`{"op":"subscribe","id":9,"channel":"book"}`, wire.CodeBadRequest, "symbols"},
 		{`{"op":"subscribe","id":9,"channel":"books","symbols":["A"]}`, wire.CodeUnknownChannel, "books"},
-		{`{"op":"subscribe","id":9,"channel":"bar","symbols":["A"]}`, wire.CodeUnknownChannel, "quote, book, trade, ticker"},
+		{`{"op":"subscribe","id":9,"channel":"alert","symbols":["A"]}`, wire.CodeUnknownChannel, "quote, book, trade, ticker, bar"},
 		{`{"op":"subscribe","id":9,"channel":"book","symbols":["NONE"]}`, wire.CodeUnknownSymbol, ""},
 		{`{"op":"subscribe","id":9,"channel":"book","symbols":["A"],"interval":"fast"}`, wire.CodeInvalidInterval, ""},
 		{`{"op":"subscribe","id":9,"channel":"book","symbols":["A"],"depth":1001}`, wire.CodeInvalidDepth, ""},

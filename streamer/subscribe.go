@@ -8,12 +8,14 @@ import (
 	"time"
 
 	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/orderbook"
 	"github.com/quotewire/quotewire/streamer/wire"
 )
 
 // served are the channels that this server has.
 var served = map[wire.Channel]bool{
 	wire.ChannelQuote: true, wire.ChannelBook: true, wire.ChannelTrade: true, wire.ChannelTicker: true, wire.ChannelStatus: true,
+	wire.ChannelBar: true,
 }
 
 func servedNames() string {
@@ -79,7 +81,7 @@ func refusal(req *wire.Request, code, format string, args ...any) *wire.Error {
 
 const maxAgeQuote = "max_age is for channel quote"
 
-const tickerVenue = "ticker is over all venues; leave venue out"
+const wholeVenue = "ticker and bar are over all venues; leave venue out"
 
 // unserved are fields of the protocol that this server has no answer to. They
 // are refused, not ignored: who asks for a bound must not believe to have one.
@@ -95,6 +97,9 @@ func (s *session) terms(req *wire.Request, venue market.VenueID) topicKey {
 	k := topicKey{format: s.format, channel: req.Channel, venue: venue, interval: s.hub.cfg.grantInterval(req.Interval)}
 	if req.Channel == wire.ChannelQuote {
 		k.maxAge = req.MaxAge
+	}
+	if req.Channel == wire.ChannelBar {
+		k.bar, _ = orderbook.ParseInterval(req.Bar) // a request names no other
 	}
 	if req.Channel == wire.ChannelBook {
 		k.depth, k.checksum = req.Depth, req.Checksum
@@ -120,8 +125,8 @@ func (s *session) check(req *wire.Request) (market.VenueID, *wire.Error) {
 	if req.Has(wire.FieldMaxAge) && req.Channel != wire.ChannelQuote {
 		return 0, refusal(req, wire.CodeBadRequest, maxAgeQuote)
 	}
-	if venue != market.Consolidated && req.Channel == wire.ChannelTicker {
-		return 0, refusal(req, wire.CodeBadRequest, tickerVenue)
+	if venue != market.Consolidated && (req.Channel == wire.ChannelTicker || req.Channel == wire.ChannelBar) {
+		return 0, refusal(req, wire.CodeBadRequest, wholeVenue)
 	}
 	return venue, nil
 }
@@ -298,6 +303,14 @@ func (s *session) start(req *wire.Request, keys []topicKey, all bool) *wire.Erro
 		}
 		return bad
 	}
+	if req.Channel == wire.ChannelBar {
+		// No watermark between the ack and the first message of what it grants.
+		s.bars.behind.Add(1)
+		defer func() {
+			s.bars.behind.Add(-1)
+			s.cover(s.hub.cfg.Now())
+		}()
+	}
 	if all || len(ack.Streams) > 0 {
 		s.send(&ack)
 	}
@@ -354,6 +367,10 @@ func (s *session) attach(l *lane, topics []*topic, resume map[string]wire.Positi
 				u.flags.Or(subPaused)
 			}
 			s.insert(u)
+			if t.key.channel == wire.ChannelBar {
+				s.bars.begin(u)
+				s.hub.watermarks[t.lane.tier].join(s)
+			}
 			s.hub.metrics.subscriptions.Inc()
 			kinds[t.kind()]++
 		}
@@ -430,6 +447,9 @@ func (s *session) granted(t *topic, scale *market.Scale, req *wire.Request) wire
 	if u := s.sub(t.sid); s.pausing[t.key] || u != nil && u.flags.Load()&subPaused != 0 {
 		g.Paused = true
 	}
+	if t.key.channel == wire.ChannelBar {
+		g.Bar = t.key.bar.String()
+	}
 	if t.key.maxAge > 0 {
 		g.MaxAge = wire.FormatInterval(t.key.maxAge)
 	}
@@ -495,7 +515,7 @@ func (s *session) selected(req *wire.Request) ([]*sub, *wire.Error) {
 	var out []*sub
 	for _, u := range s.subs {
 		key := &u.topic.key
-		if s.means(req, key.channel, u.topic.venue, key.depth, key.interval) && matchesAny(req.Symbols, u.topic.symbol) {
+		if s.means(req, key.channel, u.topic.venue, key.bar.String(), key.depth, key.interval) && matchesAny(req.Symbols, u.topic.symbol) {
 			out = append(out, u)
 		}
 	}
@@ -509,10 +529,11 @@ func (s *session) selected(req *wire.Request) ([]*sub, *wire.Error) {
 
 // means reports whether a request that selects streams is about one like this. In
 // an update depth and interval are what is to be, not what is.
-func (s *session) means(req *wire.Request, channel wire.Channel, venue string, depth int, interval time.Duration) bool {
+func (s *session) means(req *wire.Request, channel wire.Channel, venue, bar string, depth int, interval time.Duration) bool {
 	what := req.Op == wire.OpUnsubscribe
 	return channel == req.Channel &&
 		(!req.Has(wire.FieldVenue) || venue == req.Venue) &&
+		(!req.Has(wire.FieldBar) || bar == req.Bar) &&
 		(!what || !req.Has(wire.FieldDepth) || depth == req.Depth) &&
 		(!what || !req.Has(wire.FieldInterval) || interval == s.hub.cfg.grantInterval(req.Interval))
 }
@@ -524,7 +545,7 @@ func (s *session) followed(req *wire.Request) []int {
 	for i := range s.follows {
 		f := &s.follows[i].request
 		if slices.Contains(req.Symbols, s.follows[i].pattern) &&
-			s.means(req, f.Channel, f.Venue, f.Depth, s.hub.cfg.grantInterval(f.Interval)) {
+			s.means(req, f.Channel, f.Venue, f.Bar, f.Depth, s.hub.cfg.grantInterval(f.Interval)) {
 			out = append(out, i)
 		}
 	}
@@ -560,6 +581,9 @@ func (s *session) drop(subs []*sub) {
 	for _, u := range subs {
 		u.flags.Or(subClosed)
 		kinds[u.topic.kind()]++
+		if u.topic.key.channel == wire.ChannelBar {
+			s.bars.end(u)
+		}
 		byLane[u.topic.lane] = append(byLane[u.topic.lane], u)
 	}
 	s.subs = slices.DeleteFunc(s.subs, func(u *sub) bool { return u.flags.Load()&subClosed != 0 })
@@ -605,7 +629,7 @@ func (s *session) update(req *wire.Request) *wire.Error {
 	weights := make(map[topicKey]uint32)
 	for _, u := range subs {
 		was := u.topic.key
-		terms := wire.Request{Channel: was.channel, Depth: was.depth, Interval: was.interval, Venues: was.venues, Checksum: was.checksum, MaxAge: was.maxAge}
+		terms := wire.Request{Channel: was.channel, Depth: was.depth, Interval: was.interval, Venues: was.venues, Checksum: was.checksum, MaxAge: was.maxAge, Bar: was.bar.String()}
 		if req.Has(wire.FieldMaxAge) && was.channel != wire.ChannelQuote {
 			return refusal(req, wire.CodeBadRequest, maxAgeQuote)
 		}

@@ -23,10 +23,11 @@ type topicKey struct {
 	venue      market.VenueID
 	depth      int // book: levels a side, 0 all
 	interval   time.Duration
-	venues     bool          // book: split of each level by venue
-	checksum   bool          // book
-	maxAge     time.Duration // quote: older ones are marked as stale; 0 none
-	delay      time.Duration // how late everything is
+	venues     bool               // book: split of each level by venue
+	checksum   bool               // book
+	maxAge     time.Duration      // quote: older ones are marked as stale; 0 none
+	delay      time.Duration      // how late everything is
+	bar        orderbook.Interval // bar: their length
 }
 
 // content is what a topic shows, by channel. It remembers the state that was
@@ -128,7 +129,7 @@ func (l *lane) newTopic(key topicKey, now int64) *topic {
 		key: key, lane: l, slot: -1,
 		symbol: in.Symbol, class: in.Class,
 		venue:  cfg.Directory.VenueName(key.venue),
-		events: key.channel == wire.ChannelTrade,
+		events: key.channel == wire.ChannelTrade || key.channel == wire.ChannelBar,
 	}
 	n := cfg.StateFrames
 	if t.lossless() {
@@ -137,6 +138,9 @@ func (l *lane) newTopic(key topicKey, now int64) *topic {
 	t.log = newFrameLog(n)
 	t.phase = phaseOf(t.symbol, key.interval)
 	t.content = l.newContent(key)
+	if c, ok := t.content.(*barContent); ok {
+		c.topic = t
+	}
 	t.frames = l.hub.metrics.frames[key.channel]
 	t.folded = l.hub.metrics.folded[key.channel]
 	t.reload(&l.instrument(key.instrument).view)
@@ -155,6 +159,8 @@ func (l *lane) newContent(key topicKey) content {
 		return &tickerContent{format: key.format, lane: l, conflated: key.interval > 0}
 	case wire.ChannelStatus:
 		return &statusContent{key: key, lane: l}
+	case wire.ChannelBar:
+		return &barContent{key: key, lane: l}
 	default: // trade; requests for others were refused
 		return &tradeContent{format: key.format, venue: key.venue, lane: l}
 	}
@@ -184,6 +190,9 @@ func (t *topic) reload(v *orderbook.View) {
 	t.chunks.cut(t.log.head.Load())
 	t.move(t.position(v))
 	t.content.load(v)
+	if c, ok := t.content.(*barContent); ok {
+		t.seq = c.position()
+	}
 	t.expire(t.lane.now)
 }
 
@@ -210,6 +219,10 @@ func (t *topic) rescale(v *orderbook.View, now int64) bool {
 // due.
 func (t *topic) changed(v *orderbook.View, u *orderbook.Update, now int64) {
 	if !t.rescale(v, now) {
+		return
+	}
+	if c, ok := t.content.(*barContent); ok {
+		t.changedBars(c, v, u, now)
 		return
 	}
 	if t.n == 0 {
@@ -299,6 +312,10 @@ func phaseOf(symbol string, interval time.Duration) int64 {
 
 // emit appends one delta for everything since the last one, if there is anything.
 func (t *topic) emit(v *orderbook.View, now int64) {
+	if t.key.channel == wire.ChannelBar {
+		t.flush(now)
+		return
+	}
 	if t.n == 0 {
 		t.expire(now)
 		return
@@ -336,6 +353,11 @@ func (t *topic) emit(v *orderbook.View, now int64) {
 
 // flush appends the events that wait.
 func (t *topic) flush(now int64) {
+	if c, ok := t.content.(*barContent); ok {
+		t.lane.now = now
+		c.flush()
+		return
+	}
 	if t.n == 0 || !t.events {
 		return
 	}
@@ -470,7 +492,11 @@ func (t *topic) attach(u *sub, from *wire.Position, now int64) {
 func (t *topic) encodeNothing(now int64) []byte {
 	h := wire.Head{SID: t.sid, Seq: t.seq, Prev: t.seq, TS: t.ts, RX: t.rx, TX: now}
 	l, f := t.lane, t.key.format
-	if t.events {
+	if c, ok := t.content.(*barContent); ok {
+		h.Symbol = t.symbol
+		l.buf, l.mark = f.BeginBar(l.buf[:0], &h)
+		l.buf = c.snapshot(l.buf) // the latest once more
+	} else if t.events {
 		l.buf, l.mark = f.BeginTrade(l.buf[:0], &h)
 		l.buf = f.EndList(f.List(l.buf, wire.KeyEvents))
 	} else {

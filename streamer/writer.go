@@ -60,7 +60,7 @@ func (s *session) arrange(now int64) {
 	due := int64(0)
 	if len(s.messages) == 0 && !s.hasPong && !s.beating && !s.ending {
 		switch {
-		case s.every.first != nil || len(s.fetches) > 0:
+		case s.every.first != nil || len(s.fetches) > 0 || s.covered:
 			due = s.free
 		case s.state.first != nil:
 			due = max(s.wrote+s.spacing, s.held, s.free)

@@ -60,6 +60,12 @@ func AppendTrade(dst []byte, h *Head) []byte { return appendEvent(dst, `{"type":
 // AppendStatus begins a status.
 func AppendStatus(dst []byte, h *Head) []byte { return appendEvent(dst, `{"type":"status","sid":`, h) }
 
+// AppendBar begins a bar.
+func AppendBar(dst []byte, h *Head) []byte {
+	dst = appendEvent(dst, `{"type":"bar","sid":`, h)
+	return AppendWord(dst, "symbol", h.Symbol)
+}
+
 func appendEvent(dst []byte, start string, h *Head) []byte {
 	dst = append(dst, start...)
 	dst = strconv.AppendUint(dst, h.SID, 10)

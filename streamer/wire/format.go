@@ -74,11 +74,12 @@ const (
 	messageSnapshot = 9
 	messageDelta    = 10
 	messageTrade    = 11
+	messageBar      = 12
 	messageStatus   = 13
 )
 
 // contents are the field numbers of the channels' contents in a snapshot or update.
-var contents = [NumChannels]protowire.Number{ChannelQuote: 10, ChannelBook: 11, ChannelTrade: 12, ChannelTicker: 13, ChannelStatus: 20}
+var contents = [NumChannels]protowire.Number{ChannelQuote: 10, ChannelBook: 11, ChannelTrade: 12, ChannelTicker: 13, ChannelStatus: 20, ChannelBar: 21}
 
 // Mark is where something that was begun goes on.
 type Mark int
@@ -121,6 +122,14 @@ func (f Format) BeginStatus(dst []byte, h *Head) ([]byte, Mark) {
 		return AppendStatus(dst, h), Mark(messageStatus)
 	}
 	return f.beginUpdate(dst, h, messageStatus)
+}
+
+// BeginBar begins a bar.
+func (f Format) BeginBar(dst []byte, h *Head) ([]byte, Mark) {
+	if f != FormatProto {
+		return AppendBar(dst, h), Mark(messageBar)
+	}
+	return f.beginUpdate(dst, h, messageBar)
 }
 
 func (f Format) beginUpdate(dst []byte, h *Head, kind protowire.Number) ([]byte, Mark) {

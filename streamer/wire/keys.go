@@ -105,4 +105,17 @@ var (
 	KeyExtLast   = Key{"ext_last", 12}
 	KeyExtChange = Key{"ext_change", 13}
 	KeyExtTime   = Key{"ext_time", 14}
+
+	// Of wirev1.Bar.
+	KeyBar       = Key{"bar", 1}
+	KeyStart     = Key{"start", 2}
+	KeyBarState  = Key{"state", 3}
+	KeyRev       = Key{"rev", 4}
+	KeyBarOpen   = Key{"open", 5}
+	KeyBarHigh   = Key{"high", 6}
+	KeyBarLow    = Key{"low", 7}
+	KeyBarClose  = Key{"close", 8}
+	KeyBarVolume = Key{"volume", 9}
+	KeyBarTrades = Key{"trades", 10}
+	KeyBarVWAP   = Key{"vwap", 11}
 )

@@ -287,6 +287,7 @@ type State struct {
 // streams of events it carries the position and the latest event or state.
 type Snapshot struct {
 	State
+	Bar *Bar            `json:"-"` // of the bar channel: the latest; nil if there is none yet
 	Raw json.RawMessage `json:"-"` // the whole message, for channels whose fields are not above; else nil
 }
 
@@ -541,6 +542,15 @@ func Parse(b []byte) (Message, error) {
 		case ChannelQuote, ChannelBook, ChannelTicker, ChannelTrade:
 		default:
 			s.Raw = append(json.RawMessage(nil), b...)
+		}
+		if s.Channel == ChannelBar {
+			bar := new(Bar)
+			if err := json.Unmarshal(b, bar); err != nil {
+				return nil, fmt.Errorf("read bar: %w", err)
+			}
+			if bar.Start != 0 {
+				s.Bar = bar
+			}
 		}
 	}
 	return m, nil

@@ -170,6 +170,17 @@ func (r *ProtoReader) Parse(b []byte) (Message, error) {
 			return nil, fmt.Errorf("read status: %w", err)
 		}
 		return &Status{header(b.Status), n.status(b.Status.GetStatus())}, nil
+	case *wirev1.Message_Bar:
+		n, err := r.numbers(b.Bar.Sid)
+		if err != nil {
+			return nil, fmt.Errorf("read bar: %w", err)
+		}
+		bar, err := n.bar(b.Bar.GetBar())
+		if err != nil {
+			return nil, fmt.Errorf("read bar: %w", err)
+		}
+		bar.Header = header(b.Bar)
+		return bar, nil
 	}
 	return &Unknown{Name: "unknown"}, nil
 }
@@ -252,6 +263,12 @@ func (r *ProtoReader) snapshot(p *wirev1.Snapshot) (Message, error) {
 			return nil, fmt.Errorf("read snapshot: %w", err)
 		}
 	}
+	if b := p.GetBar(); b.GetStart() != 0 {
+		if m.Bar, err = n.bar(b); err != nil {
+			return nil, fmt.Errorf("read snapshot: %w", err)
+		}
+		m.Bar.Header = m.Header
+	}
 	return m, nil
 }
 
@@ -269,6 +286,29 @@ func (n numbers) status(p *wirev1.Status) StatusFields {
 		f.Venues = append(f.Venues, VenueState{v.Venue, v.State, v.Cause, v.Since / 1000})
 	}
 	return f
+}
+
+// bar reads a bar, without a header.
+func (n numbers) bar(p *wirev1.Bar) (*Bar, error) {
+	if p == nil {
+		return nil, errors.New("there is none in it")
+	}
+	b := &Bar{Bar: p.GetBar(), Start: p.GetStart() / 1000, State: p.GetState(), Rev: int(p.GetRev()), Volume: n.size(p.GetVolume()), Trades: p.GetTrades()}
+	for _, f := range [...]struct {
+		dst *string
+		m   *int64
+	}{{&b.Open, p.Open}, {&b.High, p.High}, {&b.Low, p.Low}, {&b.Close, p.Close}} {
+		if f.m != nil {
+			*f.dst = n.price(*f.m)
+		}
+	}
+	if p.Vwap != nil {
+		var err error
+		if b.VWAP, err = ownNumber(p.Vwap); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
 }
 
 func header(p *wirev1.Update) Header {

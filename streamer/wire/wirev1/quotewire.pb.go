@@ -1447,6 +1447,7 @@ type Snapshot struct {
 	//	*Snapshot_Trades
 	//	*Snapshot_Ticker
 	//	*Snapshot_Status
+	//	*Snapshot_Bar
 	Content       isSnapshot_Content `protobuf_oneof:"content"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1597,6 +1598,15 @@ func (x *Snapshot) GetStatus() *Status {
 	return nil
 }
 
+func (x *Snapshot) GetBar() *Bar {
+	if x != nil {
+		if x, ok := x.Content.(*Snapshot_Bar); ok {
+			return x.Bar
+		}
+	}
+	return nil
+}
+
 type isSnapshot_Content interface {
 	isSnapshot_Content()
 }
@@ -1621,6 +1631,10 @@ type Snapshot_Status struct {
 	Status *Status `protobuf:"bytes,20,opt,name=status,proto3,oneof"`
 }
 
+type Snapshot_Bar struct {
+	Bar *Bar `protobuf:"bytes,21,opt,name=bar,proto3,oneof"` // the latest, if any
+}
+
 func (*Snapshot_Quote) isSnapshot_Content() {}
 
 func (*Snapshot_Book) isSnapshot_Content() {}
@@ -1630,6 +1644,8 @@ func (*Snapshot_Trades) isSnapshot_Content() {}
 func (*Snapshot_Ticker) isSnapshot_Content() {}
 
 func (*Snapshot_Status) isSnapshot_Content() {}
+
+func (*Snapshot_Bar) isSnapshot_Content() {}
 
 // Update leads a stream from prev to seq: a delta of a state, or events.
 type Update struct {
@@ -1649,6 +1665,7 @@ type Update struct {
 	//	*Update_Trades
 	//	*Update_Ticker
 	//	*Update_Status
+	//	*Update_Bar
 	Content       isUpdate_Content `protobuf_oneof:"content"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1792,6 +1809,15 @@ func (x *Update) GetStatus() *Status {
 	return nil
 }
 
+func (x *Update) GetBar() *Bar {
+	if x != nil {
+		if x, ok := x.Content.(*Update_Bar); ok {
+			return x.Bar
+		}
+	}
+	return nil
+}
+
 type isUpdate_Content interface {
 	isUpdate_Content()
 }
@@ -1816,6 +1842,10 @@ type Update_Status struct {
 	Status *Status `protobuf:"bytes,20,opt,name=status,proto3,oneof"`
 }
 
+type Update_Bar struct {
+	Bar *Bar `protobuf:"bytes,21,opt,name=bar,proto3,oneof"`
+}
+
 func (*Update_Quote) isUpdate_Content() {}
 
 func (*Update_Book) isUpdate_Content() {}
@@ -1825,6 +1855,8 @@ func (*Update_Trades) isUpdate_Content() {}
 func (*Update_Ticker) isUpdate_Content() {}
 
 func (*Update_Status) isUpdate_Content() {}
+
+func (*Update_Bar) isUpdate_Content() {}
 
 // VenueSize is the size that one venue shows.
 type VenueSize struct {
@@ -2734,6 +2766,132 @@ func (x *TradeEvent) GetOf() string {
 	return ""
 }
 
+// Bar is one interval's open, high, low, close and volume. In an interval without
+// eligible prints the prices are absent.
+type Bar struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Bar           string                 `protobuf:"bytes,1,opt,name=bar,proto3" json:"bar,omitempty"`       // "1s", "1m", "5m", "1h", "1d"
+	Start         int64                  `protobuf:"fixed64,2,opt,name=start,proto3" json:"start,omitempty"` // 0: there is none yet
+	State         string                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`   // "provisional", "final", "revised"
+	Rev           uint32                 `protobuf:"varint,4,opt,name=rev,proto3" json:"rev,omitempty"`      // grows with each revision
+	Open          *int64                 `protobuf:"zigzag64,5,opt,name=open,proto3,oneof" json:"open,omitempty"`
+	High          *int64                 `protobuf:"zigzag64,6,opt,name=high,proto3,oneof" json:"high,omitempty"`
+	Low           *int64                 `protobuf:"zigzag64,7,opt,name=low,proto3,oneof" json:"low,omitempty"`
+	Close         *int64                 `protobuf:"zigzag64,8,opt,name=close,proto3,oneof" json:"close,omitempty"`
+	Volume        int64                  `protobuf:"zigzag64,9,opt,name=volume,proto3" json:"volume,omitempty"`
+	Trades        uint64                 `protobuf:"varint,10,opt,name=trades,proto3" json:"trades,omitempty"`
+	Vwap          *Number                `protobuf:"bytes,11,opt,name=vwap,proto3" json:"vwap,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Bar) Reset() {
+	*x = Bar{}
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Bar) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Bar) ProtoMessage() {}
+
+func (x *Bar) ProtoReflect() protoreflect.Message {
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Bar.ProtoReflect.Descriptor instead.
+func (*Bar) Descriptor() ([]byte, []int) {
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Bar) GetBar() string {
+	if x != nil {
+		return x.Bar
+	}
+	return ""
+}
+
+func (x *Bar) GetStart() int64 {
+	if x != nil {
+		return x.Start
+	}
+	return 0
+}
+
+func (x *Bar) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Bar) GetRev() uint32 {
+	if x != nil {
+		return x.Rev
+	}
+	return 0
+}
+
+func (x *Bar) GetOpen() int64 {
+	if x != nil && x.Open != nil {
+		return *x.Open
+	}
+	return 0
+}
+
+func (x *Bar) GetHigh() int64 {
+	if x != nil && x.High != nil {
+		return *x.High
+	}
+	return 0
+}
+
+func (x *Bar) GetLow() int64 {
+	if x != nil && x.Low != nil {
+		return *x.Low
+	}
+	return 0
+}
+
+func (x *Bar) GetClose() int64 {
+	if x != nil && x.Close != nil {
+		return *x.Close
+	}
+	return 0
+}
+
+func (x *Bar) GetVolume() int64 {
+	if x != nil {
+		return x.Volume
+	}
+	return 0
+}
+
+func (x *Bar) GetTrades() uint64 {
+	if x != nil {
+		return x.Trades
+	}
+	return 0
+}
+
+func (x *Bar) GetVwap() *Number {
+	if x != nil {
+		return x.Vwap
+	}
+	return nil
+}
+
 // Ticker is the day so far.
 type Ticker struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2759,7 +2917,7 @@ type Ticker struct {
 
 func (x *Ticker) Reset() {
 	*x = Ticker{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[29]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2771,7 +2929,7 @@ func (x *Ticker) String() string {
 func (*Ticker) ProtoMessage() {}
 
 func (x *Ticker) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[29]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2784,7 +2942,7 @@ func (x *Ticker) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ticker.ProtoReflect.Descriptor instead.
 func (*Ticker) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{29}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Ticker) GetLast() int64 {
@@ -2919,7 +3077,7 @@ type Status struct {
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[30]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2931,7 +3089,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[30]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2944,7 +3102,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{30}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Status) GetState() string {
@@ -3028,7 +3186,7 @@ type Bands struct {
 
 func (x *Bands) Reset() {
 	*x = Bands{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[31]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3040,7 +3198,7 @@ func (x *Bands) String() string {
 func (*Bands) ProtoMessage() {}
 
 func (x *Bands) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[31]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3053,7 +3211,7 @@ func (x *Bands) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bands.ProtoReflect.Descriptor instead.
 func (*Bands) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{31}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Bands) GetLow() int64 {
@@ -3087,7 +3245,7 @@ type Imbalance struct {
 
 func (x *Imbalance) Reset() {
 	*x = Imbalance{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[32]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3099,7 +3257,7 @@ func (x *Imbalance) String() string {
 func (*Imbalance) ProtoMessage() {}
 
 func (x *Imbalance) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[32]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3112,7 +3270,7 @@ func (x *Imbalance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Imbalance.ProtoReflect.Descriptor instead.
 func (*Imbalance) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{32}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Imbalance) GetVenue() string {
@@ -3184,7 +3342,7 @@ type VenueState struct {
 
 func (x *VenueState) Reset() {
 	*x = VenueState{}
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[33]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3196,7 +3354,7 @@ func (x *VenueState) String() string {
 func (*VenueState) ProtoMessage() {}
 
 func (x *VenueState) ProtoReflect() protoreflect.Message {
-	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[33]
+	mi := &file_streamer_wire_wirev1_quotewire_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3209,7 +3367,7 @@ func (x *VenueState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VenueState.ProtoReflect.Descriptor instead.
 func (*VenueState) Descriptor() ([]byte, []int) {
-	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{33}
+	return file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *VenueState) GetVenue() string {
@@ -3385,7 +3543,7 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	"\tWatermark\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\x04R\x03sid\x12\x10\n" +
 	"\x03bar\x18\x02 \x01(\tR\x03bar\x12\x14\n" +
-	"\x05until\x18\x03 \x01(\x10R\x05until\"\xae\x03\n" +
+	"\x05until\x18\x03 \x01(\x10R\x05until\"\xd5\x03\n" +
 	"\bSnapshot\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\x04R\x03sid\x12\x18\n" +
 	"\achannel\x18\x02 \x01(\tR\achannel\x12\x16\n" +
@@ -3401,8 +3559,9 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	"\x04book\x18\v \x01(\v2\x12.quotewire.v1.BookH\x00R\x04book\x12.\n" +
 	"\x06trades\x18\f \x01(\v2\x14.quotewire.v1.TradesH\x00R\x06trades\x12.\n" +
 	"\x06ticker\x18\r \x01(\v2\x14.quotewire.v1.TickerH\x00R\x06ticker\x12.\n" +
-	"\x06status\x18\x14 \x01(\v2\x14.quotewire.v1.StatusH\x00R\x06statusB\t\n" +
-	"\acontent\"\x84\x03\n" +
+	"\x06status\x18\x14 \x01(\v2\x14.quotewire.v1.StatusH\x00R\x06status\x12%\n" +
+	"\x03bar\x18\x15 \x01(\v2\x11.quotewire.v1.BarH\x00R\x03barB\t\n" +
+	"\acontent\"\xab\x03\n" +
 	"\x06Update\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\x04R\x03sid\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x12\n" +
@@ -3417,7 +3576,8 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	"\x04book\x18\v \x01(\v2\x12.quotewire.v1.BookH\x00R\x04book\x12.\n" +
 	"\x06trades\x18\f \x01(\v2\x14.quotewire.v1.TradesH\x00R\x06trades\x12.\n" +
 	"\x06ticker\x18\r \x01(\v2\x14.quotewire.v1.TickerH\x00R\x06ticker\x12.\n" +
-	"\x06status\x18\x14 \x01(\v2\x14.quotewire.v1.StatusH\x00R\x06statusB\t\n" +
+	"\x06status\x18\x14 \x01(\v2\x14.quotewire.v1.StatusH\x00R\x06status\x12%\n" +
+	"\x03bar\x18\x15 \x01(\v2\x11.quotewire.v1.BarH\x00R\x03barB\t\n" +
 	"\acontent\"5\n" +
 	"\tVenueSize\x12\x14\n" +
 	"\x05venue\x18\x01 \x01(\tR\x05venue\x12\x12\n" +
@@ -3517,7 +3677,24 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	"\x02ts\x18\b \x01(\x10R\x02ts\x12\x12\n" +
 	"\x04kind\x18\t \x01(\tR\x04kind\x12\x0e\n" +
 	"\x02of\x18\n" +
-	" \x01(\tR\x02of\"\x9e\x05\n" +
+	" \x01(\tR\x02of\"\xb7\x02\n" +
+	"\x03Bar\x12\x10\n" +
+	"\x03bar\x18\x01 \x01(\tR\x03bar\x12\x14\n" +
+	"\x05start\x18\x02 \x01(\x10R\x05start\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12\x10\n" +
+	"\x03rev\x18\x04 \x01(\rR\x03rev\x12\x17\n" +
+	"\x04open\x18\x05 \x01(\x12H\x00R\x04open\x88\x01\x01\x12\x17\n" +
+	"\x04high\x18\x06 \x01(\x12H\x01R\x04high\x88\x01\x01\x12\x15\n" +
+	"\x03low\x18\a \x01(\x12H\x02R\x03low\x88\x01\x01\x12\x19\n" +
+	"\x05close\x18\b \x01(\x12H\x03R\x05close\x88\x01\x01\x12\x16\n" +
+	"\x06volume\x18\t \x01(\x12R\x06volume\x12\x16\n" +
+	"\x06trades\x18\n" +
+	" \x01(\x04R\x06trades\x12(\n" +
+	"\x04vwap\x18\v \x01(\v2\x14.quotewire.v1.NumberR\x04vwapB\a\n" +
+	"\x05_openB\a\n" +
+	"\x05_highB\x06\n" +
+	"\x04_lowB\b\n" +
+	"\x06_close\"\x9e\x05\n" +
 	"\x06Ticker\x12\x17\n" +
 	"\x04last\x18\x01 \x01(\x12H\x00R\x04last\x88\x01\x01\x12 \n" +
 	"\tlast_size\x18\x02 \x01(\x12H\x01R\blastSize\x88\x01\x01\x12\"\n" +
@@ -3599,7 +3776,7 @@ func file_streamer_wire_wirev1_quotewire_proto_rawDescGZIP() []byte {
 	return file_streamer_wire_wirev1_quotewire_proto_rawDescData
 }
 
-var file_streamer_wire_wirev1_quotewire_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_streamer_wire_wirev1_quotewire_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_streamer_wire_wirev1_quotewire_proto_goTypes = []any{
 	(*Frame)(nil),      // 0: quotewire.v1.Frame
 	(*Message)(nil),    // 1: quotewire.v1.Message
@@ -3630,12 +3807,13 @@ var file_streamer_wire_wirev1_quotewire_proto_goTypes = []any{
 	(*Level)(nil),      // 26: quotewire.v1.Level
 	(*Trades)(nil),     // 27: quotewire.v1.Trades
 	(*TradeEvent)(nil), // 28: quotewire.v1.TradeEvent
-	(*Ticker)(nil),     // 29: quotewire.v1.Ticker
-	(*Status)(nil),     // 30: quotewire.v1.Status
-	(*Bands)(nil),      // 31: quotewire.v1.Bands
-	(*Imbalance)(nil),  // 32: quotewire.v1.Imbalance
-	(*VenueState)(nil), // 33: quotewire.v1.VenueState
-	nil,                // 34: quotewire.v1.Request.ResumeEntry
+	(*Bar)(nil),        // 29: quotewire.v1.Bar
+	(*Ticker)(nil),     // 30: quotewire.v1.Ticker
+	(*Status)(nil),     // 31: quotewire.v1.Status
+	(*Bands)(nil),      // 32: quotewire.v1.Bands
+	(*Imbalance)(nil),  // 33: quotewire.v1.Imbalance
+	(*VenueState)(nil), // 34: quotewire.v1.VenueState
+	nil,                // 35: quotewire.v1.Request.ResumeEntry
 }
 var file_streamer_wire_wirev1_quotewire_proto_depIdxs = []int32{
 	1,  // 0: quotewire.v1.Frame.messages:type_name -> quotewire.v1.Message
@@ -3652,45 +3830,48 @@ var file_streamer_wire_wirev1_quotewire_proto_depIdxs = []int32{
 	16, // 11: quotewire.v1.Message.trade:type_name -> quotewire.v1.Update
 	16, // 12: quotewire.v1.Message.bar:type_name -> quotewire.v1.Update
 	16, // 13: quotewire.v1.Message.status:type_name -> quotewire.v1.Update
-	34, // 14: quotewire.v1.Request.resume:type_name -> quotewire.v1.Request.ResumeEntry
+	35, // 14: quotewire.v1.Request.resume:type_name -> quotewire.v1.Request.ResumeEntry
 	5,  // 15: quotewire.v1.Welcome.limits:type_name -> quotewire.v1.Limits
 	7,  // 16: quotewire.v1.Ack.streams:type_name -> quotewire.v1.Granted
 	8,  // 17: quotewire.v1.Granted.requested:type_name -> quotewire.v1.Requested
 	21, // 18: quotewire.v1.Snapshot.quote:type_name -> quotewire.v1.Quote
 	25, // 19: quotewire.v1.Snapshot.book:type_name -> quotewire.v1.Book
 	27, // 20: quotewire.v1.Snapshot.trades:type_name -> quotewire.v1.Trades
-	29, // 21: quotewire.v1.Snapshot.ticker:type_name -> quotewire.v1.Ticker
-	30, // 22: quotewire.v1.Snapshot.status:type_name -> quotewire.v1.Status
-	21, // 23: quotewire.v1.Update.quote:type_name -> quotewire.v1.Quote
-	25, // 24: quotewire.v1.Update.book:type_name -> quotewire.v1.Book
-	27, // 25: quotewire.v1.Update.trades:type_name -> quotewire.v1.Trades
-	29, // 26: quotewire.v1.Update.ticker:type_name -> quotewire.v1.Ticker
-	30, // 27: quotewire.v1.Update.status:type_name -> quotewire.v1.Status
-	17, // 28: quotewire.v1.VenueSizes.sizes:type_name -> quotewire.v1.VenueSize
-	18, // 29: quotewire.v1.Quote.bid_venues:type_name -> quotewire.v1.VenueSizes
-	18, // 30: quotewire.v1.Quote.ask_venues:type_name -> quotewire.v1.VenueSizes
-	22, // 31: quotewire.v1.Quote.out:type_name -> quotewire.v1.Outs
-	24, // 32: quotewire.v1.Quote.merged:type_name -> quotewire.v1.Merged
-	23, // 33: quotewire.v1.Outs.out:type_name -> quotewire.v1.Out
-	20, // 34: quotewire.v1.Merged.bid:type_name -> quotewire.v1.Range
-	20, // 35: quotewire.v1.Merged.ask:type_name -> quotewire.v1.Range
-	20, // 36: quotewire.v1.Merged.last:type_name -> quotewire.v1.Range
-	19, // 37: quotewire.v1.Merged.vwap:type_name -> quotewire.v1.Number
-	26, // 38: quotewire.v1.Book.bids:type_name -> quotewire.v1.Level
-	26, // 39: quotewire.v1.Book.asks:type_name -> quotewire.v1.Level
-	17, // 40: quotewire.v1.Level.venues:type_name -> quotewire.v1.VenueSize
-	28, // 41: quotewire.v1.Trades.events:type_name -> quotewire.v1.TradeEvent
-	19, // 42: quotewire.v1.Ticker.vwap:type_name -> quotewire.v1.Number
-	24, // 43: quotewire.v1.Ticker.merged:type_name -> quotewire.v1.Merged
-	31, // 44: quotewire.v1.Status.bands:type_name -> quotewire.v1.Bands
-	32, // 45: quotewire.v1.Status.imbalance:type_name -> quotewire.v1.Imbalance
-	33, // 46: quotewire.v1.Status.venues:type_name -> quotewire.v1.VenueState
-	3,  // 47: quotewire.v1.Request.ResumeEntry.value:type_name -> quotewire.v1.Position
-	48, // [48:48] is the sub-list for method output_type
-	48, // [48:48] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	30, // 21: quotewire.v1.Snapshot.ticker:type_name -> quotewire.v1.Ticker
+	31, // 22: quotewire.v1.Snapshot.status:type_name -> quotewire.v1.Status
+	29, // 23: quotewire.v1.Snapshot.bar:type_name -> quotewire.v1.Bar
+	21, // 24: quotewire.v1.Update.quote:type_name -> quotewire.v1.Quote
+	25, // 25: quotewire.v1.Update.book:type_name -> quotewire.v1.Book
+	27, // 26: quotewire.v1.Update.trades:type_name -> quotewire.v1.Trades
+	30, // 27: quotewire.v1.Update.ticker:type_name -> quotewire.v1.Ticker
+	31, // 28: quotewire.v1.Update.status:type_name -> quotewire.v1.Status
+	29, // 29: quotewire.v1.Update.bar:type_name -> quotewire.v1.Bar
+	17, // 30: quotewire.v1.VenueSizes.sizes:type_name -> quotewire.v1.VenueSize
+	18, // 31: quotewire.v1.Quote.bid_venues:type_name -> quotewire.v1.VenueSizes
+	18, // 32: quotewire.v1.Quote.ask_venues:type_name -> quotewire.v1.VenueSizes
+	22, // 33: quotewire.v1.Quote.out:type_name -> quotewire.v1.Outs
+	24, // 34: quotewire.v1.Quote.merged:type_name -> quotewire.v1.Merged
+	23, // 35: quotewire.v1.Outs.out:type_name -> quotewire.v1.Out
+	20, // 36: quotewire.v1.Merged.bid:type_name -> quotewire.v1.Range
+	20, // 37: quotewire.v1.Merged.ask:type_name -> quotewire.v1.Range
+	20, // 38: quotewire.v1.Merged.last:type_name -> quotewire.v1.Range
+	19, // 39: quotewire.v1.Merged.vwap:type_name -> quotewire.v1.Number
+	26, // 40: quotewire.v1.Book.bids:type_name -> quotewire.v1.Level
+	26, // 41: quotewire.v1.Book.asks:type_name -> quotewire.v1.Level
+	17, // 42: quotewire.v1.Level.venues:type_name -> quotewire.v1.VenueSize
+	28, // 43: quotewire.v1.Trades.events:type_name -> quotewire.v1.TradeEvent
+	19, // 44: quotewire.v1.Bar.vwap:type_name -> quotewire.v1.Number
+	19, // 45: quotewire.v1.Ticker.vwap:type_name -> quotewire.v1.Number
+	24, // 46: quotewire.v1.Ticker.merged:type_name -> quotewire.v1.Merged
+	32, // 47: quotewire.v1.Status.bands:type_name -> quotewire.v1.Bands
+	33, // 48: quotewire.v1.Status.imbalance:type_name -> quotewire.v1.Imbalance
+	34, // 49: quotewire.v1.Status.venues:type_name -> quotewire.v1.VenueState
+	3,  // 50: quotewire.v1.Request.ResumeEntry.value:type_name -> quotewire.v1.Position
+	51, // [51:51] is the sub-list for method output_type
+	51, // [51:51] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_streamer_wire_wirev1_quotewire_proto_init() }
@@ -3724,6 +3905,7 @@ func file_streamer_wire_wirev1_quotewire_proto_init() {
 		(*Snapshot_Trades)(nil),
 		(*Snapshot_Ticker)(nil),
 		(*Snapshot_Status)(nil),
+		(*Snapshot_Bar)(nil),
 	}
 	file_streamer_wire_wirev1_quotewire_proto_msgTypes[16].OneofWrappers = []any{
 		(*Update_Quote)(nil),
@@ -3731,17 +3913,19 @@ func file_streamer_wire_wirev1_quotewire_proto_init() {
 		(*Update_Trades)(nil),
 		(*Update_Ticker)(nil),
 		(*Update_Status)(nil),
+		(*Update_Bar)(nil),
 	}
 	file_streamer_wire_wirev1_quotewire_proto_msgTypes[21].OneofWrappers = []any{}
 	file_streamer_wire_wirev1_quotewire_proto_msgTypes[25].OneofWrappers = []any{}
 	file_streamer_wire_wirev1_quotewire_proto_msgTypes[29].OneofWrappers = []any{}
+	file_streamer_wire_wirev1_quotewire_proto_msgTypes[30].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_streamer_wire_wirev1_quotewire_proto_rawDesc), len(file_streamer_wire_wirev1_quotewire_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
