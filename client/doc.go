@@ -21,6 +21,12 @@
 // holds up the client's other streams too. Give such a stream a Client of its own
 // where that matters, or [Conflate] where only the latest does.
 //
+// # Encodings
+//
+// [Options.Format] chooses JSON or Protocol Buffers, which take a third of the
+// bytes. Updates are the same. [Stream.Fetch] asks again for prints that were
+// missed, and [Stream.Pause] stops a stream for a while.
+//
 // # Books without a connection
 //
 // [Book] applies snapshots and deltas from anywhere, such as a recording or
