@@ -779,3 +779,54 @@ func (f *feed) large(id market.InstrumentID, n int) {
 	events[len(events)-1].Flags |= market.FlagLast
 	f.shard.Apply(events)
 }
+
+// TestPositionsOfSkipped: who asks where the updates stand while some are skipped for
+// want of room is told of those that were sent. The snapshot that stands in for the
+// others comes by itself; told of them, he would find a gap and ask for it.
+func TestPositionsOfSkipped(t *testing.T) {
+	srv := startServer(t, ServerConfig{})
+	dir := market.NewDirectory()
+	id, err := dir.Instrument("BTC-USD", market.ClassCrypto)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dir.Venue("kraken"); err != nil {
+		t.Fatal(err)
+	}
+	p, err := NewPublisher(PublisherConfig{Conn: connect(t, srv.URL(), "feed"), Directory: dir, Node: "feed-1", Epoch: 7, QueueBytes: 500, Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := &directSink{p}
+	shard := orderbook.NewShard(orderbook.Config{Directory: dir, Epoch: 7, Sinks: []orderbook.Sink{sink}})
+	level := market.Event{Kind: market.KindLevel, Feed: 1, Venue: 1, Instrument: id, Side: market.SideBid, Price: 100, Flags: market.FlagLast, Time: 1, Received: 2}
+	image := level
+	image.Kind, image.Flags = market.KindClear, market.FlagSnapshot|market.FlagLast
+	shard.Apply([]market.Event{image})
+	for i := range 100 {
+		level.Size = market.Size(i + 1)
+		shard.Apply([]market.Event{level})
+	}
+	in := p.instrument(id)
+	if !in.dirty || in.view.Seq < 100 {
+		t.Fatalf("dirty is %v at %d", in.dirty, in.view.Seq)
+	}
+	told := func() uint64 {
+		all := dir.Instruments(0)
+		return p.describe(&all[0]).Seq
+	}
+	sent, _ := p.out.take(outgoing{})
+	if got := told(); got != uint64(len(sent.items)) {
+		t.Errorf("told of %d, and %d updates were sent", got, len(sent.items))
+	}
+	p.repair()
+	if got := told(); got != in.view.Seq {
+		t.Errorf("told of %d after the snapshot", got)
+	}
+}
+
+// directSink gives updates to a publisher that does not run.
+type directSink struct{ p *Publisher }
+
+func (s *directSink) Update(u *orderbook.Update) { s.p.update(u) }
+func (s *directSink) Flush()                     {}

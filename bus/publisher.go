@@ -141,8 +141,9 @@ type published struct {
 	symbol  string
 	class   market.Class
 	view    orderbook.View
-	dirty   bool // updates were skipped
-	broken  bool // the shard's updates were not contiguous: wait for a whole one
+	sent    uint64 // position of the update or snapshot that was put out last
+	dirty   bool   // updates were skipped
+	broken  bool   // the shard's updates were not contiguous: wait for a whole one
 }
 
 type pubBatch struct {
@@ -361,6 +362,7 @@ func (p *Publisher) update(u *orderbook.Update) {
 	}
 	p.buf = p.enc.update(p.buf[:0], in.symbol, in.class, u)
 	if p.out.put(in.subject, p.buf, false) {
+		in.sent = in.view.Seq
 		p.count.updates.Add(1)
 	} else {
 		p.count.skipped.Add(1)
@@ -382,6 +384,7 @@ func (p *Publisher) repair() {
 			if !p.out.put(in.subject, p.buf, false) {
 				break
 			}
+			in.sent = in.view.Seq
 			p.count.conflated.Add(1)
 		}
 		in.dirty = false
@@ -467,6 +470,10 @@ func (p *Publisher) describe(d *market.Instrument) *busv1.Instrument {
 	if int(d.ID) < len(p.instruments) && p.instruments[d.ID] != nil {
 		in := p.instruments[d.ID]
 		m.Epoch, m.Seq = in.view.Epoch, in.view.Seq
+		if in.dirty {
+			// A snapshot will follow by itself: nobody misses what was skipped.
+			m.Seq = in.sent
+		}
 		if in.broken {
 			m.Seq++ // there is more than we can tell
 		}
