@@ -43,7 +43,7 @@ func fanout(t task) (result, error) {
 				// Half the window at once: who can join messages has some to join.
 				x.flush()
 				for int64(published*n)-int64(c.Received.Load()-base) > int64(t.Window/2)*int64(n) {
-					time.Sleep(20 * time.Microsecond)
+					time.Sleep(200 * time.Microsecond)
 				}
 			}
 			x.publish(now)

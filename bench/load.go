@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"os"
+	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"time"
 
 	"github.com/quotewire/quotewire/streamer"
@@ -111,7 +114,15 @@ func idle(t task) (result, error) {
 	}
 	as := resident() - before
 	debug.FreeOSMemory()
+	if path := os.Getenv("BENCH_MEMPROFILE"); path != "" {
+		f := must(os.Create(path))
+		must(0, pprof.WriteHeapProfile(f))
+		must(0, f.Close())
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
 	return result{More: map[string]float64{
+		"heap/connection": float64(m.HeapInuse) / float64(t.N), "stack/connection": float64(m.StackInuse) / float64(t.N),
 		"RSS/connection after collection": (resident() - before) / float64(t.N), "as it was": as / float64(t.N),
 	}}, nil
 }

@@ -95,7 +95,7 @@ func (c *client) stop() {
 
 // settle waits until all are connected and nothing more comes.
 func (c *client) settle(n int) {
-	limit := time.Now().Add(60 * time.Second)
+	limit := time.Now().Add(3 * time.Minute)
 	for last, since := uint64(0), time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		if got := c.Bytes.Load(); got != last || c.Connected.Load() < uint64(n) {
 			last, since = got, time.Now()
