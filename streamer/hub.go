@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"maps"
+	mathrand "math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -76,6 +77,9 @@ func NewHub(cfg Config) *Hub {
 	}
 	for range cfg.Writers {
 		h.writers = append(h.writers, newWriter(h))
+	}
+	if cfg.Metrics != nil {
+		cfg.Metrics.MustRegister(queues{h})
 	}
 	return h
 }
@@ -172,6 +176,16 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 		return ctx.Err()
 	}
 	return nil
+}
+
+// comeBack returns in how many ms a client is to come back: spread, so that those
+// of a full server do not come all at once.
+func (h *Hub) comeBack() int64 {
+	h.mu.Lock()
+	n := len(h.sessions)
+	h.mu.Unlock()
+	spread := min(max(int64(n), 1000), 30_000) // so that 1,000 come in a second
+	return 500 + mathrand.Int64N(spread)
 }
 
 // register takes in a session; false if the hub is full or stopping.

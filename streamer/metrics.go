@@ -30,6 +30,7 @@ type metrics struct {
 	closed        *prometheus.CounterVec // by reason
 	authFailures  *prometheus.CounterVec // by cause
 	throttled     prometheus.Counter
+	lag           prometheus.Histogram
 	delayBytes    prometheus.Gauge
 	delayWaiting  prometheus.Gauge
 	delayDropped  prometheus.Counter
@@ -62,7 +63,12 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}
 		return out
 	}
+	lag := prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "quotewire", Subsystem: "streamer", Name: "client_lag_seconds",
+		Help:    "How far clients were behind at most between two heartbeats.",
+		Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}})
+	reg.MustRegister(lag)
 	return &metrics{
+		lag:           lag,
 		connections:   gauge("connections", "Clients connected."),
 		accepted:      counter("connections_accepted_total", "Clients accepted."),
 		rejected:      counter("connections_rejected_total", "Clients turned away because the connection limit was reached."),

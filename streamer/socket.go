@@ -94,6 +94,7 @@ func (c *socket) fill(p *pen, w *waiting) (err error) {
 		return err
 	}
 	p.addMessage(m)
+	c.session.hub.metrics.lag.Observe(float64(c.lag) / 1e3)
 	c.lag, w.beating = 0, false
 	return p.control(websocket.PingMessage, nil)
 }
@@ -192,7 +193,7 @@ func (c *socket) bye() {
 		if c.drain(p) != nil {
 			return
 		}
-		s.send(&wire.Error{Code: wire.CodeServerShutdown, Message: "the server is stopping; come back", RetryAfter: 1000})
+		s.send(&wire.Error{Code: wire.CodeServerShutdown, Message: "the server is stopping; come back", RetryAfter: s.hub.comeBack()})
 		code, text = websocket.CloseServiceRestart, "server shutdown"
 	case reasonAbuse, reasonUnread, reasonUnauthorized:
 		code, text = websocket.ClosePolicyViolation, s.endReason

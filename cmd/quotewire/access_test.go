@@ -24,6 +24,8 @@ import (
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
+
 	"github.com/quotewire/quotewire/feeds/sim"
 	"github.com/quotewire/quotewire/streamer/auth"
 )
@@ -317,7 +319,7 @@ func TestSlowDoors(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := newPages(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "in") }))
-	p.server.ConnState = d.state
+	d.guard(p.server)
 	p.server.ReadHeaderTimeout = 200 * time.Millisecond
 	done := make(chan error, 1)
 	go func() { done <- p.serve() }()
@@ -356,6 +358,10 @@ func TestSlowDoors(t *testing.T) {
 	})
 	if got, body := answer(t, "http://"+l.Addr().String()+"/", ""); got != 200 || body != "in" {
 		t.Errorf("%d %s", got, body)
+	}
+	var m dto.Metric
+	if err := d.wasted.Write(&m); err != nil || m.GetCounter().GetValue() < maxDoorsAddress {
+		t.Errorf("%v were counted, %v", m.GetCounter().GetValue(), err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
@@ -23,17 +24,26 @@ type doors struct {
 	trusted []netip.Prefix // of proxies, which have many
 
 	mu        sync.Mutex
-	open      map[net.Conn]netip.Addr
+	open      map[net.Conn]*door
 	byAddress map[netip.Addr]int
 
 	refused prometheus.Counter
+	wasted  prometheus.Counter
 	gauge   prometheus.GaugeFunc
 }
 
+// door is one such connection.
+type door struct {
+	addr netip.Addr
+	used bool // a whole request came
+}
+
 func newDoors(trusted []netip.Prefix) *doors {
-	d := &doors{trusted: trusted, open: make(map[net.Conn]netip.Addr), byAddress: make(map[netip.Addr]int)}
+	d := &doors{trusted: trusted, open: make(map[net.Conn]*door), byAddress: make(map[netip.Addr]int)}
 	d.refused = prometheus.NewCounter(prometheus.CounterOpts{Name: "quotewire_http_connections_refused_total",
 		Help: "Connections closed because too many were open that had not made a request."})
+	d.wasted = prometheus.NewCounter(prometheus.CounterOpts{Name: "quotewire_http_connections_wasted_total",
+		Help: "Connections that ended without a whole request: slow ones, scans, broken clients."})
 	d.gauge = prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "quotewire_http_connections",
 		Help: "Connections that are not clients' sessions."}, func() float64 {
 		d.mu.Lock()
@@ -51,7 +61,12 @@ func (d *doors) state(c net.Conn, s http.ConnState) {
 			d.refused.Inc()
 			_ = c.Close()
 		}
-	case http.StateHijacked, http.StateClosed:
+	case http.StateIdle, http.StateHijacked:
+		d.use(c)
+		if s == http.StateHijacked {
+			d.leave(c)
+		}
+	case http.StateClosed:
 		d.leave(c)
 	}
 }
@@ -63,22 +78,54 @@ func (d *doors) enter(c net.Conn) bool {
 	if len(d.open) >= maxDoors || d.byAddress[addr] >= maxDoorsAddress && !trusts(d.trusted, addr) {
 		return false
 	}
-	d.open[c] = addr
+	d.open[c] = &door{addr: addr}
 	d.byAddress[addr]++
 	return true
 }
 
+// use notes that a whole request came over the connection.
+func (d *doors) use(c net.Conn) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if o := d.open[c]; o != nil {
+		o.used = true
+	}
+}
+
+// serve marks connections over which a request came, also those that end with it.
+func (d *doors) serve(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c, ok := r.Context().Value(doorKey{}).(net.Conn); ok {
+			d.use(c)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// doorKey is what a request's context has its connection under.
+type doorKey struct{}
+
 func (d *doors) leave(c net.Conn) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	addr, ok := d.open[c]
-	if !ok {
+	o := d.open[c]
+	if o == nil {
 		return
 	}
-	delete(d.open, c)
-	if d.byAddress[addr]--; d.byAddress[addr] == 0 {
-		delete(d.byAddress, addr)
+	if !o.used {
+		d.wasted.Inc()
 	}
+	delete(d.open, c)
+	if d.byAddress[o.addr]--; d.byAddress[o.addr] == 0 {
+		delete(d.byAddress, o.addr)
+	}
+}
+
+// guard makes a server count its connections here.
+func (d *doors) guard(s *http.Server) {
+	s.Handler = d.serve(s.Handler)
+	s.ConnState = d.state
+	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, doorKey{}, c) }
 }
 
 func remoteAddr(s string) netip.Addr {

@@ -49,9 +49,9 @@ func (s *service) openPages() (out []*pages, err error) {
 			l, scheme = tls.NewListener(l, s.tls), "https"
 		}
 		d := newDoors(s.proxies)
-		s.registry.MustRegister(d.refused, d.gauge)
+		s.registry.MustRegister(d.refused, d.wasted, d.gauge)
 		p := newPages(l, s.handler())
-		p.server.ConnState = d.state
+		d.guard(p.server)
 		out = append(out, p)
 		s.logger.Info("listening", "url", scheme+"://"+l.Addr().String())
 	}
