@@ -106,11 +106,6 @@ func (in *instrument) find(i Interval, at int64) (b *barState, kept bool) {
 // older than what is kept.
 func (in *instrument) bar(i Interval, at int64) *barState {
 	r := &in.tape.series[i]
-	if n := len(r.bars); n > 0 {
-		if b := &r.bars[n-1]; b.holds(at) {
-			return b
-		}
-	}
 	b, kept := in.find(i, at)
 	if b != nil || !kept {
 		return b
@@ -140,7 +135,13 @@ func (in *instrument) tellBar(b *barState, watermark int64) {
 	}
 	r := &in.tape.series[b.Interval]
 	r.seq++
-	b.Seq, b.told, b.slot = r.seq, u.Seq+1, len(u.Bars)
+	n := len(u.Bars)
+	b.Seq, b.told, b.slot = r.seq, u.Seq+1, n
+	if n < cap(u.Bars) {
+		u.Bars = u.Bars[:n+1]
+		u.Bars[n] = b.Bar
+		return
+	}
 	u.Bars = append(u.Bars, b.Bar)
 }
 
@@ -152,8 +153,10 @@ func (s *Shard) addBars(in *instrument, p *tally) (all, ok bool) {
 		if p.may&touches[i] == 0 {
 			continue
 		}
-		b := in.bar(i, p.at)
-		if b == nil {
+		var b *barState
+		if r := in.tape.series[i].bars; len(r) > 0 && r[len(r)-1].holds(p.at) {
+			b = &r[len(r)-1] // nearly always
+		} else if b = in.bar(i, p.at); b == nil {
 			all = false
 			continue
 		}

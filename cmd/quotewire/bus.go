@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
@@ -171,21 +172,39 @@ func (j *busJoint) status() any {
 // laneRouter returns a sink that spreads the updates of all instruments over the
 // hub's lanes, as shards of this process would.
 func (s *service) laneRouter() orderbook.Sink {
-	r := make(laneRouter, shards())
-	for i := range r {
-		r[i] = s.hub.Sink(i)
+	r := &laneRouter{lanes: make([]orderbook.Sink, shards())}
+	for i := range r.lanes {
+		r.lanes[i] = s.hub.Sink(i)
 	}
 	return r
 }
 
-type laneRouter []orderbook.Sink
+type laneRouter struct {
+	lanes     []orderbook.Sink
+	watermark int64
+}
+
+// busLateness is how much later bars are final on a gateway than where they are
+// made: updates tell the watermark, and those of a node's several shards, and of
+// several nodes, do not come in the order of their watermarks.
+const busLateness = int64(time.Second)
 
 // Update implements orderbook.Sink.
-func (r laneRouter) Update(u *orderbook.Update) { r[int(u.Instrument)%len(r)].Update(u) }
+func (r *laneRouter) Update(u *orderbook.Update) {
+	if w := u.Watermark - busLateness; w > r.watermark {
+		r.watermark = w
+		for _, s := range r.lanes {
+			if m, ok := s.(orderbook.WatermarkSink); ok {
+				m.Watermark(w)
+			}
+		}
+	}
+	r.lanes[int(u.Instrument)%len(r.lanes)].Update(u)
+}
 
 // Flush implements orderbook.Sink.
-func (r laneRouter) Flush() {
-	for _, s := range r {
+func (r *laneRouter) Flush() {
+	for _, s := range r.lanes {
 		s.Flush()
 	}
 }
