@@ -84,12 +84,12 @@ func (o Options) withDefaults() (Options, error) {
 // Client is a connection to a streamer that is kept up. Its methods may be called
 // from any goroutine. One goroutine of its own reads, from Dial to Close.
 type Client struct {
-	url    string
-	opts   Options
-	ctx    context.Context // ends with Close or a failure for good
-	cancel context.CancelFunc
-	done   chan struct{} // closed when the goroutine has ended
-	n      counters
+	opts      Options
+	transport Transport
+	ctx       context.Context // ends with Close or a failure for good
+	cancel    context.CancelFunc
+	done      chan struct{} // closed when the goroutine has ended
+	n         counters
 
 	// The mutex guards the fields below; it is never held while writing or
 	// waiting. A stream's mutex may be taken under it, not the other way round.
@@ -138,7 +138,21 @@ func Dial(ctx context.Context, url string, opts Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{url: address, opts: opts, done: make(chan struct{}), calls: make(map[uint64]*call),
+	return open(ctx, overWebSocket(address, opts), opts)
+}
+
+// Attach is [Dial] over another transport than a WebSocket, most often to a
+// streamer.Hub in the same process. Header, Dialer and ReadLimit are not used.
+func Attach(ctx context.Context, transport Transport, opts Options) (*Client, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	return open(ctx, transport, opts)
+}
+
+func open(ctx context.Context, transport Transport, opts Options) (*Client, error) {
+	c := &Client{transport: transport, opts: opts, done: make(chan struct{}), calls: make(map[uint64]*call),
 		streams: make(map[*Stream]struct{}), sids: make(map[uint64][]route), broken: make(map[*symbolState]*Stream), fetches: make(map[uint64]*fetching)}
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	l, err := c.connect(ctx)

@@ -27,6 +27,11 @@
 // bytes. Updates are the same. [Stream.Fetch] asks again for prints that were
 // missed, and [Stream.Pause] stops a stream for a while.
 //
+// # In one process
+//
+// A program that runs the books itself attaches to its streamer.Hub without a
+// socket, see [Attach]: the same streams with the same guarantees.
+//
 // # Books without a connection
 //
 // [Book] applies snapshots and deltas from anywhere, such as a recording or

@@ -12,45 +12,24 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-	"github.com/gorilla/websocket"
 	"github.com/quotewire/quotewire/streamer/wire"
 )
-
-// writeTimeout bounds the writing of one request: they are small, and a server
-// that takes none for so long is not there.
-const writeTimeout = 10 * time.Second
 
 // stableAfter is how long a connection must have lasted for the next wait to start
 // from the shortest again; else a server that takes connections and drops them
 // would be tried without pause.
 const stableAfter = 10 * time.Second
 
-// StatusError means that the server answered the handshake with an HTTP status.
-type StatusError struct {
-	Code int
-	Body string // its beginning
-}
-
-// Error tells the status.
-func (e *StatusError) Error() string {
-	s := fmt.Sprintf("handshake: HTTP %d %s", e.Code, http.StatusText(e.Code))
-	if e.Body != "" {
-		s += ": " + e.Body
-	}
-	return s
-}
-
-// link is one WebSocket connection, past welcome and sign-in. It is read by one
-// goroutine and written by any.
+// link is one connection, past welcome and sign-in. It is read by one goroutine
+// and written by any.
 type link struct {
-	ws      *websocket.Conn
+	conn    wire.Conn
 	format  wire.Format
 	reader  wire.ProtoReader // of that format
 	welcome wire.Welcome
 	opened  time.Time
 	idle    time.Duration // longest silence that is bearable; 0 any
-	frame   bytes.Buffer
-	rest    []byte // of frame: messages not yet returned
+	rest    []byte        // of the frame: messages not yet returned
 
 	wmu sync.Mutex
 	out []byte
@@ -70,14 +49,10 @@ func (l *link) next(n *counters) ([]byte, error) {
 		// Why before each frame: while a full backlog stopped reading, the deadline
 		// of the frame before may have passed with data waiting.
 		if l.idle > 0 {
-			_ = l.ws.SetReadDeadline(time.Now().Add(l.idle))
+			_ = l.conn.SetReadDeadline(time.Now().Add(l.idle))
 		}
-		kind, r, err := l.ws.NextReader()
-		if err == nil {
-			l.frame.Reset()
-			_, err = l.frame.ReadFrom(r)
-		}
-		if err != nil {
+		frame, err := l.conn.ReadFrame()
+		if err != nil && !errors.Is(err, errKind) {
 			var timeout interface{ Timeout() bool }
 			if errors.As(err, &timeout) && timeout.Timeout() {
 				return nil, errIdle
@@ -85,12 +60,12 @@ func (l *link) next(n *counters) ([]byte, error) {
 			return nil, err
 		}
 		n.frames.Add(1)
-		n.bytes.Add(uint64(l.frame.Len()))
-		if kind != l.kind() {
+		n.bytes.Add(uint64(len(frame)))
+		if err != nil {
 			n.malformed.Add(1)
 			continue
 		}
-		l.rest = l.frame.Bytes()
+		l.rest = frame
 	}
 }
 
@@ -107,14 +82,6 @@ func (l *link) cut(n *counters) []byte {
 	line, rest, _ := bytes.Cut(l.rest, []byte{'\n'})
 	l.rest = rest
 	return bytes.TrimSpace(line)
-}
-
-// kind returns the kind of frame that carries the format.
-func (l *link) kind() int {
-	if l.format == wire.FormatProto {
-		return websocket.BinaryMessage
-	}
-	return websocket.TextMessage
 }
 
 // parse reads a message that next returned; nil says that it was for the reader
@@ -136,36 +103,23 @@ func (l *link) send(r *wire.Request) {
 	} else {
 		l.out = r.Append(l.out[:0])
 	}
-	_ = l.ws.SetWriteDeadline(time.Now().Add(writeTimeout))
-	if l.ws.WriteMessage(l.kind(), l.out) != nil {
-		_ = l.ws.Close()
+	if l.conn.WriteFrame(l.out) != nil {
+		_ = l.conn.Close()
 	}
-}
-
-// close ends the connection with a close frame, if that can be written at once.
-func (l *link) close() {
-	_ = l.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""),
-		time.Now().Add(time.Second))
-	_ = l.ws.Close()
 }
 
 // connect makes a connection: handshake, welcome, sign-in.
 func (c *Client) connect(ctx context.Context) (l *link, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.HandshakeTimeout)
 	defer cancel()
-	ws, response, err := c.opts.Dialer.DialContext(ctx, c.url, c.opts.Header)
+	conn, err := c.transport(ctx, c.opts.Format)
 	if err != nil {
 		c.n.connectFailures.Add(1)
-		if response != nil && response.StatusCode != http.StatusSwitchingProtocols {
-			body := make([]byte, 200)
-			n, _ := response.Body.Read(body) // gorilla keeps its first kilobyte
-			return nil, &StatusError{Code: response.StatusCode, Body: string(bytes.TrimSpace(body[:n]))}
-		}
-		return nil, fmt.Errorf("connect: %w", err)
+		return nil, err
 	}
 	// A context that ends makes a read that waits for the welcome fail.
 	closed := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() { defer close(closed); _ = ws.Close() })
+	stop := context.AfterFunc(ctx, func() { defer close(closed); _ = conn.Close() })
 	defer func() {
 		if !stop() {
 			<-closed
@@ -174,16 +128,12 @@ func (c *Client) connect(ctx context.Context) (l *link, err error) {
 			}
 		}
 		if err != nil {
-			_ = ws.Close()
+			_ = conn.Close()
 			l = nil
 			c.n.connectFailures.Add(1)
 		}
 	}()
-	ws.SetReadLimit(c.opts.ReadLimit)
-	if got := ws.Subprotocol(); got != "" && got != c.opts.Format.String() || got == "" && c.opts.Format != wire.FormatJSON {
-		return nil, fmt.Errorf("connect: the server speaks %q, not %s", got, c.opts.Format)
-	}
-	l = &link{ws: ws, format: c.opts.Format, opened: time.Now()}
+	l = &link{conn: conn, format: c.opts.Format, opened: time.Now()}
 	if err := c.welcomed(l); err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
@@ -354,12 +304,12 @@ func (c *Client) up(l *link, attempts int, lostAt time.Time) {
 // serve reads a connection until it or the client ends.
 func (c *Client) serve(l *link) error {
 	closed := make(chan struct{})
-	stop := context.AfterFunc(c.ctx, func() { defer close(closed); l.close() })
+	stop := context.AfterFunc(c.ctx, func() { defer close(closed); _ = l.conn.Close() })
 	defer func() {
 		if !stop() {
 			<-closed
 		}
-		_ = l.ws.Close()
+		_ = l.conn.Close()
 	}()
 	for {
 		b, err := l.next(&c.n)

@@ -402,10 +402,10 @@ func (s *session) leave() {
 func (s *session) delivered(messages, bytes, now int64) time.Duration {
 	s.sentMessages.Add(messages)
 	s.sentBytes.Add(bytes)
-	if s.addr == nil {
-		return 0
+	wait := time.Duration(0)
+	if s.addr != nil {
+		wait = s.addr.pay(messages, bytes, now)
 	}
-	wait := s.addr.pay(messages, bytes, now)
 	if a := s.account.Load(); a != nil {
 		wait = max(wait, a.pay(messages, bytes, now))
 	}

@@ -112,7 +112,7 @@ func (p *pen) room(n int) error {
 	if err := p.flush(); err != nil {
 		return err
 	}
-	if p.written >= turnSize && p.socket.raw != nil {
+	if p.socket.bare || p.written >= turnSize && p.socket.raw != nil {
 		return errYield
 	}
 	return nil
@@ -171,6 +171,10 @@ func (p *pen) flush() error {
 		}
 	}
 	format := p.socket.session.format
+	if p.socket.bare {
+		p.hand(len(format.Separator()))
+		return nil
+	}
 	if format == wire.FormatEvents {
 		err := p.write(p.parts)
 		p.clear()
@@ -214,9 +218,25 @@ func (p *pen) flushDeflated() (bool, error) {
 	return true, err
 }
 
+// hand gives what was added to a reader in the same process.
+func (p *pen) hand(separator int) {
+	c := p.socket
+	for _, b := range p.parts {
+		c.frame = append(c.frame, b...)
+	}
+	c.frame = c.frame[:len(c.frame)-separator] // none after the last message
+	p.stats.writes++
+	p.stats.bytes += int64(len(c.frame))
+	p.written += len(c.frame)
+	p.clear()
+}
+
 // control writes a control frame; its payload is at most 125 bytes. Events have
 // none, but for a comment that keeps proxies from taking the client for gone.
 func (p *pen) control(opcode byte, payload []byte) error {
+	if p.socket.bare {
+		return p.flush()
+	}
 	if p.socket.session.format == wire.FormatEvents {
 		if opcode == websocket.PingMessage {
 			p.put(keepAlive)

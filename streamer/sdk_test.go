@@ -19,11 +19,12 @@ import (
 // by its checksum, and ends with the hub's own.
 func TestWithTheSDK(t *testing.T) {
 	for _, f := range []wire.Format{wire.FormatJSON, wire.FormatProto} {
-		t.Run(f.String(), func(t *testing.T) { testWithTheSDK(t, f) })
+		t.Run(f.String()+"/socket", func(t *testing.T) { testWithTheSDK(t, f, false) })
+		t.Run(f.String()+"/local", func(t *testing.T) { testWithTheSDK(t, f, true) })
 	}
 }
 
-func testWithTheSDK(t *testing.T, format wire.Format) {
+func testWithTheSDK(t *testing.T, format wire.Format, local bool) {
 	dir := market.NewDirectory()
 	hub := streamer.NewHub(streamer.Config{Directory: dir})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -52,7 +53,13 @@ func testWithTheSDK(t *testing.T, format wire.Format) {
 	}
 	apply(market.KindClear, market.FlagSnapshot, 0, 0, 0)
 
-	c, err := client.Dial(ctx, strings.Replace(server.URL, "http", "ws", 1)+"/v1/stream", client.Options{Format: format})
+	opts := client.Options{Format: format}
+	var c *client.Client
+	if local {
+		c, err = client.Attach(ctx, hub.Local(nil), opts)
+	} else {
+		c, err = client.Dial(ctx, strings.Replace(server.URL, "http", "ws", 1)+"/v1/stream", opts)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -89,7 +89,7 @@ type session struct {
 	format wire.Format // set before the session begins
 	id     string
 	remote string
-	writer *writer // who gives it its turns; nil in tests and in a Direct
+	writer planner // who gives it its turns; nil in tests and in a Direct
 
 	mu       sync.Mutex
 	every    subList  // marked, to be sent at once: lossless streams, snapshots
@@ -278,7 +278,7 @@ func (s *session) end(reason string) {
 }
 
 // connect gives the session its connection, and from now on turns to write.
-func (s *session) connect(c *socket, w *writer) {
+func (s *session) connect(c *socket, w planner) {
 	s.mu.Lock()
 	s.socket, s.writer = c, w
 	s.arrange(0)

@@ -181,6 +181,11 @@ func (c *socket) beats() {
 	c.beat.Reset(s.hub.cfg.Heartbeat)
 }
 
+// shutdownNotice is the last that a client hears of a server that stops.
+func (h *Hub) shutdownNotice() *wire.Error {
+	return &wire.Error{Code: wire.CodeServerShutdown, Message: "the server is stopping; come back", RetryAfter: h.comeBack()}
+}
+
 // bye sends what waits, the last words and a close frame that says why.
 func (c *socket) bye() {
 	defer close(c.written)
@@ -193,7 +198,7 @@ func (c *socket) bye() {
 		if c.drain(p) != nil {
 			return
 		}
-		s.send(&wire.Error{Code: wire.CodeServerShutdown, Message: "the server is stopping; come back", RetryAfter: s.hub.comeBack()})
+		s.send(s.hub.shutdownNotice())
 		code, text = websocket.CloseServiceRestart, "server shutdown"
 	case reasonAbuse, reasonUnread, reasonUnauthorized:
 		code, text = websocket.ClosePolicyViolation, s.endReason

@@ -170,6 +170,8 @@ type socket struct {
 	written chan struct{}   // closed after the last words
 	beat    *time.Timer     // of heartbeats; under session.mu
 	deflate bool            // the client takes compressed messages
+	bare    bool            // of a client in the same process: what is written goes into frame as it is
+	frame   []byte          // of who has the turn
 
 	// Of who has the turn.
 	lag     int64   // ms, the most since the last heartbeat

@@ -16,6 +16,12 @@ const (
 	turnOver                // the last words have begun; nobody else writes any more
 )
 
+// planner is who gives a session its turns.
+type planner interface {
+	// plan sees to it that the session has a turn at a time, 0 now. Under session.mu.
+	plan(s *session, due int64)
+}
+
 // writer writes for its share of the sessions, in one goroutine: those that have
 // something new, one after the other, each all that waits and in as few writes as
 // it fits. A socket that does not take it all at once gets a goroutine that waits
@@ -78,7 +84,7 @@ func (s *session) arrange(now int64) {
 	s.writer.plan(s, due)
 }
 
-// plan gives the session a turn at a time; 0: now.
+// plan implements planner.
 func (w *writer) plan(s *session, due int64) {
 	w.mu.Lock()
 	if s.place >= 0 {
