@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -21,6 +22,9 @@ import (
 type Options struct {
 	// Token signs in after the welcome; "" does not sign in.
 	Token string
+	// TokenSource, if not nil, gives tokens in place of Token, fresh ones before they
+	// expire.
+	TokenSource TokenSource
 	// Format is how messages are encoded: JSON, the zero value, or Protocol Buffers,
 	// which are smaller. The updates are the same.
 	Format wire.Format
@@ -42,6 +46,10 @@ type Options struct {
 	// ReadLimit bounds one frame in bytes; 0 is 64 MiB, which a snapshot of all
 	// levels of many books fits.
 	ReadLimit int64
+	// OnUpdate, if not nil, is called with each update, events too, that Next is
+	// about to return, by the goroutine that called it: for metrics. It must not keep
+	// the goroutine long.
+	OnUpdate func(u Update, l Latency)
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -50,6 +58,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Format != wire.FormatJSON && o.Format != wire.FormatProto {
 		return o, fmt.Errorf("options: no format %d", o.Format)
+	}
+	if o.Token != "" && o.TokenSource != nil {
+		return o, errors.New("options: either a token or a source of tokens")
 	}
 	if len(o.Token) > wire.MaxToken {
 		return o, fmt.Errorf("options: token of %d bytes, want at most %d", len(o.Token), wire.MaxToken)
@@ -90,6 +101,9 @@ type Client struct {
 	cancel    context.CancelFunc
 	done      chan struct{} // closed when the goroutine has ended
 	n         counters
+
+	renewAt atomic.Int64  // ns since the Unix epoch; 0 never
+	renewed chan struct{} // size 1: renewAt has changed
 
 	// The mutex guards the fields below; it is never held while writing or
 	// waiting. A stream's mutex may be taken under it, not the other way round.
@@ -152,7 +166,7 @@ func Attach(ctx context.Context, transport Transport, opts Options) (*Client, er
 }
 
 func open(ctx context.Context, transport Transport, opts Options) (*Client, error) {
-	c := &Client{transport: transport, opts: opts, done: make(chan struct{}), calls: make(map[uint64]*call),
+	c := &Client{transport: transport, opts: opts, renewed: make(chan struct{}, 1), done: make(chan struct{}), calls: make(map[uint64]*call),
 		streams: make(map[*Stream]struct{}), sids: make(map[uint64][]route), broken: make(map[*symbolState]*Stream), fetches: make(map[uint64]*fetching)}
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	l, err := c.connect(ctx)

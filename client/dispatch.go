@@ -27,7 +27,7 @@ func (c *Client) dispatch(l *link, m wire.Message) {
 	case *wire.Ack:
 		c.ack(l, m)
 	case *wire.Error:
-		c.refused(m)
+		c.refused(l, m)
 	case *wire.Pong:
 		c.answered(idOf(m.ID), nil)
 	case *wire.Heartbeat:
@@ -249,7 +249,7 @@ func (s *Stream) join(y *symbolState, from route) {
 }
 
 // refused acts on an error message.
-func (c *Client) refused(m *wire.Error) {
+func (c *Client) refused(l *link, m *wire.Error) {
 	c.n.errors.Add(1)
 	c.opts.Logger.Warn("server refused", "id", m.ID, "code", m.Code, "message", m.Message, "symbols", m.Symbols)
 	if m.Code == wire.CodeServerShutdown {
@@ -260,6 +260,11 @@ func (c *Client) refused(m *wire.Error) {
 	w := c.calls[id]
 	c.mu.Unlock()
 	if w == nil {
+		if id == 0 && m.Code == wire.CodeUnauthorized && c.opts.TokenSource != nil {
+			// The token expired before another was shown. A connection of its own signs in
+			// and takes the streams up again.
+			_ = l.conn.Close()
+		}
 		return
 	}
 	if w.op != wire.OpSubscribe {

@@ -32,6 +32,13 @@
 // A program that runs the books itself attaches to its streamer.Hub without a
 // socket, see [Attach]: the same streams with the same guarantees.
 //
+// # Tokens and metrics
+//
+// [Options.TokenSource] gives tokens that expire: a fresh one is shown on the live
+// connection in time, and the streams go on. [Options.OnUpdate] hears of each update
+// and its [Latency], and [Stats.Counters] names the counters, for a program's own
+// metrics.
+//
 // # Books without a connection
 //
 // [Book] applies snapshots and deltas from anywhere, such as a recording or

@@ -140,14 +140,19 @@ func (c *Client) connect(ctx context.Context) (l *link, err error) {
 		}
 		return l, fmt.Errorf("await welcome: %w", err)
 	}
-	if c.opts.Token != "" {
-		if err := c.signIn(l); err != nil {
+	token, expires, err := c.token(ctx)
+	if err != nil {
+		return l, err
+	}
+	if token != "" {
+		if err := c.signIn(l, token); err != nil {
 			var refused *wire.Error
 			if cause := context.Cause(ctx); cause != nil && !errors.As(err, &refused) {
 				err = cause
 			}
 			return l, fmt.Errorf("sign in: %w", err)
 		}
+		c.signed(expires)
 	}
 	l.idle = time.Duration(min(max(l.welcome.Heartbeat, 0), time.Hour.Milliseconds())) *
 		time.Millisecond * time.Duration(c.opts.MissedHeartbeats)
@@ -179,9 +184,9 @@ func (c *Client) welcomed(l *link) error {
 	}
 }
 
-func (c *Client) signIn(l *link) error {
+func (c *Client) signIn(l *link, token string) error {
 	c.mu.Lock()
-	r := wire.Request{Op: wire.OpAuth, Token: c.opts.Token, Given: wire.FieldToken}
+	r := wire.Request{Op: wire.OpAuth, Token: token, Given: wire.FieldToken}
 	c.number(&r) // its answer is awaited here
 	c.mu.Unlock()
 	l.send(&r)
@@ -208,6 +213,11 @@ func (c *Client) signIn(l *link) error {
 // run serves one connection after the other until the client ends.
 func (c *Client) run(l *link) {
 	defer close(c.done)
+	if c.opts.TokenSource != nil {
+		var renewing sync.WaitGroup
+		renewing.Go(c.renew)
+		defer renewing.Wait()
+	}
 	defer c.cancel()
 	wait := &backoff.ExponentialBackOff{InitialInterval: c.opts.MinBackoff, MaxInterval: c.opts.MaxBackoff,
 		RandomizationFactor: 0.5, Multiplier: 2}

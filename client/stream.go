@@ -79,6 +79,7 @@ func (s *Stream) Next(ctx context.Context) (Update, error) {
 			if more {
 				poke(s.signal) // for another reader
 			}
+			s.observe(u)
 			return u, nil
 		}
 		select {
