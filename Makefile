@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint fmt bench bench-peers bench-dashboard bench-memory fuzz chaos generate
+.PHONY: help run build test lint audit fmt bench bench-peers bench-dashboard bench-memory fuzz chaos generate
 
 GO ?= go
 
@@ -21,6 +21,11 @@ lint: ## Check format, vet and staticcheck
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$bad" ]; then echo "gofmt -w these:"; echo "$$bad"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+
+audit: ## Look for known vulnerabilities and for insecure code (docs/security.md has the answers)
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
+	$(GO) run github.com/securego/gosec/v2/cmd/gosec@v2.30.0 -quiet -exclude=G103,G115,G304,G404,G705,G706 \
+	  ./streamer/... ./cmd/... ./bus/... ./client/... ./web/...
 
 fmt: ## Format all Go files
 	gofmt -w $$(git ls-files '*.go')

@@ -440,6 +440,7 @@ func (h *Hub) page(fn func(w http.ResponseWriter, r *http.Request, rights *auth.
 		} else {
 			w.Header().Set("Cache-Control", "no-cache")
 		}
+		w.Header().Set("X-Content-Type-Options", "nosniff")
 		c := &pageWriter{ResponseWriter: w}
 		fn(c, r, rights)
 		key.pay(1, c.n, h.cfg.Now())
