@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/quotewire/quotewire/market"
 	"github.com/quotewire/quotewire/streamer/wire"
 )
 
@@ -44,6 +45,7 @@ type Subscription struct {
 	Depth    int           // book: levels a side, up to 1000; 0 is 10; AllLevels
 	Interval time.Duration // conflation; 0 is the channel's default; EveryChange
 	Venues   bool          // levels carry their split by venue
+	Group    string        // book: price step that levels are grouped by, such as "0.5"; "" none
 	Bar      string        // bar: "1s", "1m", "5m", "1h" or "1d"; "" is "1m"
 	Weight   int           // share of the connection's budget; 0 is 1
 	MaxAge   time.Duration // older quotes are marked stale; 0 none
@@ -95,6 +97,11 @@ func (sub *Subscription) Validate() error {
 	if sub.Speed < 0 || math.IsNaN(sub.Speed) || (sub.Speed > wire.MaxSpeed && !math.IsInf(sub.Speed, 1)) {
 		bad("speed %v: want above 0, up to %d, or +Inf", sub.Speed, wire.MaxSpeed)
 	}
+	if sub.Group != "" {
+		if p, d, err := market.ParsePrice(sub.Group); err != nil || p <= 0 || d > wire.MaxGroupDecimals {
+			bad("group %q: want a price step such as \"0.5\"", sub.Group)
+		}
+	}
 	if sub.Backlog < 0 {
 		bad("backlog %d: want 1 or more, 0 for %d", sub.Backlog, DefaultBacklog)
 	}
@@ -138,6 +145,11 @@ func (sub *Subscription) request(op wire.Op) wire.Request {
 	}
 	if sub.Venues {
 		r.Venues, r.Given = true, r.Given|wire.FieldVenues
+	}
+	if sub.Group != "" && sub.Channel == wire.ChannelBook {
+		p, d, _ := market.ParsePrice(sub.Group) // Validate has read it
+		r.Group, r.GroupDecimals = market.Trim(p, d, 0)
+		r.Given |= wire.FieldGroup
 	}
 	if sub.NoChecksum {
 		r.Checksum, r.Given = false, r.Given|wire.FieldChecksum

@@ -104,6 +104,11 @@ func (c *bookContent) read(v *orderbook.View) {
 	if !w.State.Live() && w.State != orderbook.StateHalted {
 		return
 	}
+	if c.key.group.Step > 0 {
+		c.readDepth(v, market.SideBid, &c.nextBids)
+		c.readDepth(v, market.SideAsk, &c.nextAsks)
+		return
+	}
 	if !w.HasBook {
 		if t := &w.Top; t.BidSize > 0 {
 			c.nextBids.levels = append(c.nextBids.levels, wire.Level{Price: t.Bid, Size: t.BidSize})
@@ -124,7 +129,11 @@ func (c *bookContent) read(v *orderbook.View) {
 }
 
 func (c *bookContent) readDepth(v *orderbook.View, side market.Side, s *bookSide) {
-	c.depth, c.splits = v.AppendDepth(c.depth[:0], c.splits[:0], side, c.key.depth)
+	if c.key.group.Step > 0 {
+		c.depth, c.splits = v.AppendGrouped(c.depth[:0], c.splits[:0], side, c.key.depth, c.key.group, c.key.venue)
+	} else {
+		c.depth, c.splits = v.AppendDepth(c.depth[:0], c.splits[:0], side, c.key.depth)
+	}
 	end := 0
 	for _, d := range c.depth {
 		s.levels = append(s.levels, wire.Level(d.Level))
@@ -139,7 +148,7 @@ func (c *bookContent) readDepth(v *orderbook.View, side market.Side, s *bookSide
 }
 
 func (c *bookContent) load(v *orderbook.View) {
-	c.scale = v.Scale
+	c.scale = c.key.group.Scale(v.Scale)
 	c.read(v)
 	c.swap()
 }

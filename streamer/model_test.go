@@ -185,10 +185,11 @@ type spec struct {
 	depth   int
 	venues  bool
 	maxAge  string
+	group   string
 }
 
 func specOf(g *wire.Granted) spec {
-	return spec{g.Channel, g.Symbol, cmp.Or(g.Venue, "*"), g.Depth, g.Venues, g.MaxAge}
+	return spec{g.Channel, g.Symbol, cmp.Or(g.Venue, "*"), g.Depth, g.Venues, g.MaxAge, g.Group}
 }
 
 // modelStream is a client's view of a stream.
@@ -762,10 +763,24 @@ func (w *world) wantBook(st *modelStream, v *orderbook.View) (bids, asks map[str
 				continue
 			}
 			for _, lv := range of(x) {
-				if sizes[lv.Price] == nil {
-					sizes[lv.Price] = make(map[string]market.Size)
+				p := lv.Price
+				if st.group != "" { // at 8 decimals, then
+					step := testNumber(st.group)
+					at := testNumber(numText(p, v.Scale.Price))
+					down := at - (at%step+step)%step
+					if !descending && down < at {
+						down += step
+					}
+					p = market.Price(down)
 				}
-				sizes[lv.Price][name] = lv.Size
+				if sizes[p] == nil {
+					sizes[p] = make(map[string]market.Size)
+				}
+				if z := sizes[p][name] + lv.Size; z >= 0 {
+					sizes[p][name] = z
+				} else {
+					sizes[p][name] = 1<<63 - 1
+				}
 			}
 		}
 		prices := slices.Sorted(maps.Keys(sizes))
@@ -788,7 +803,11 @@ func (w *world) wantBook(st *modelStream, v *orderbook.View) (bids, asks map[str
 			if !st.venues {
 				split = nil
 			}
-			out[numText(p, v.Scale.Price)] = levelText(numText(sum, v.Scale.Size), split)
+			decimals := v.Scale.Price
+			if st.group != "" {
+				decimals = 8
+			}
+			out[numText(p, decimals)] = levelText(numText(sum, v.Scale.Size), split)
 		}
 		return out
 	}
@@ -1329,6 +1348,9 @@ func (w *world) subscribe(c *modelClient) {
 	if channel == "book" {
 		req["depth"] = []int{0, 1, 3, 10}[r.IntN(4)]
 		req["venues"] = r.IntN(2) == 0
+		if r.IntN(3) == 0 {
+			req["group"] = []string{"0.25", "2", "3", "0.05"}[r.IntN(4)]
+		}
 		req["checksum"] = r.IntN(4) > 0
 	}
 	if channel == "quote" && r.IntN(2) == 0 {
@@ -1350,6 +1372,9 @@ func (w *world) subscribe(c *modelClient) {
 			map[string]wire.Position{k.symbol: {Epoch: st.epoch, Seq: st.seq}}
 		if channel == "book" {
 			req["depth"], req["venues"] = k.depth, k.venues
+			if delete(req, "group"); k.group != "" {
+				req["group"] = k.group
+			}
 		}
 		if delete(req, "max_age"); k.maxAge != "" {
 			req["max_age"] = k.maxAge

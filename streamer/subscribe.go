@@ -103,6 +103,7 @@ func (s *session) terms(req *wire.Request, venue market.VenueID) topicKey {
 	}
 	if req.Channel == wire.ChannelBook {
 		k.depth, k.checksum = req.Depth, req.Checksum
+		k.group = orderbook.Group{Step: req.Group, Decimals: req.GroupDecimals}
 		k.venues = req.Venues && venue == market.Consolidated
 	}
 	return k
@@ -121,6 +122,9 @@ func (s *session) check(req *wire.Request) (market.VenueID, *wire.Error) {
 	venue, ok := s.hub.cfg.Directory.LookupVenue(req.Venue)
 	if !ok {
 		return 0, refusal(req, wire.CodeBadRequest, "venue %q is not known here; /v1/symbols lists each symbol's venues", req.Venue)
+	}
+	if req.Has(wire.FieldGroup) && req.Channel != wire.ChannelBook {
+		return 0, refusal(req, wire.CodeBadRequest, "group is for channel book")
 	}
 	if req.Has(wire.FieldMaxAge) && req.Channel != wire.ChannelQuote {
 		return 0, refusal(req, wire.CodeBadRequest, maxAgeQuote)
@@ -450,6 +454,9 @@ func (s *session) granted(t *topic, scale *market.Scale, req *wire.Request) wire
 	if t.key.channel == wire.ChannelBar {
 		g.Bar = t.key.bar.String()
 	}
+	if g0 := t.key.group; g0.Step > 0 {
+		g.Group = market.Format(g0.Step, g0.Decimals)
+	}
 	if t.key.maxAge > 0 {
 		g.MaxAge = wire.FormatInterval(t.key.maxAge)
 	}
@@ -629,7 +636,7 @@ func (s *session) update(req *wire.Request) *wire.Error {
 	weights := make(map[topicKey]uint32)
 	for _, u := range subs {
 		was := u.topic.key
-		terms := wire.Request{Channel: was.channel, Depth: was.depth, Interval: was.interval, Venues: was.venues, Checksum: was.checksum, MaxAge: was.maxAge, Bar: was.bar.String()}
+		terms := wire.Request{Channel: was.channel, Depth: was.depth, Interval: was.interval, Venues: was.venues, Checksum: was.checksum, Group: was.group.Step, GroupDecimals: was.group.Decimals, MaxAge: was.maxAge, Bar: was.bar.String()}
 		if req.Has(wire.FieldMaxAge) && was.channel != wire.ChannelQuote {
 			return refusal(req, wire.CodeBadRequest, maxAgeQuote)
 		}

@@ -28,6 +28,7 @@ type topicKey struct {
 	maxAge     time.Duration      // quote: older ones are marked as stale; 0 none
 	delay      time.Duration      // how late everything is
 	bar        orderbook.Interval // bar: their length
+	group      orderbook.Group    // book: price step that levels are grouped by
 }
 
 // content is what a topic shows, by channel. It remembers the state that was
@@ -186,7 +187,7 @@ func (t *topic) reload(v *orderbook.View) {
 		t.epochN, t.epoch = v.Epoch, strconv.FormatUint(v.Epoch, 16)
 		t.era++
 	}
-	t.n, t.scale = 0, v.Scale
+	t.n, t.scale = 0, t.key.group.Scale(v.Scale)
 	t.chunks.cut(t.log.head.Load())
 	t.move(t.position(v))
 	t.content.load(v)
@@ -199,16 +200,17 @@ func (t *topic) reload(v *orderbook.View) {
 // rescale converts what was sent to the view's scale. Where it does not fit, a
 // delta cannot be told, and everybody gets the whole state at once.
 func (t *topic) rescale(v *orderbook.View, now int64) bool {
-	if t.scale == v.Scale {
+	scale := t.key.group.Scale(v.Scale)
+	if t.scale == scale {
 		return true
 	}
 	if t.key.format == wire.FormatProto {
 		t.flush(now) // events that wait are at the scale that was
 	}
-	finer := t.scale.Finer(v.Scale) == v.Scale
-	t.scale = v.Scale
+	finer := t.scale.Finer(scale) == scale
+	t.scale = scale
 	t.chunks.cut(t.log.head.Load())
-	if finer && t.content.rescale(v.Scale) {
+	if finer && t.content.rescale(scale) {
 		return true
 	}
 	t.restart(v, now)

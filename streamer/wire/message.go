@@ -40,6 +40,7 @@ type Granted struct {
 	Depth         int     `json:"depth,omitempty"`    // book: levels a side; absent: all
 	Interval      string  `json:"interval,omitempty"` // "0" every change
 	Venues        bool    `json:"venues,omitempty"`
+	Group         string  `json:"group,omitempty"` // price step that levels are grouped by
 	Bar           string  `json:"bar,omitempty"`
 	Delay         string  `json:"delay,omitempty"` // delay tier, a duration; absent: real time
 	PriceDecimals *int    `json:"price_decimals,omitempty"`

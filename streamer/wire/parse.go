@@ -352,6 +352,17 @@ func (r *Request) set(f Field, raw json.RawMessage) *refusal {
 			return bad(`field "speed": want a number above 0, at most %d, or "max", got %s`, MaxSpeed, quoteCut(string(raw)))
 		}
 		r.Speed = v
+	case FieldGroup:
+		var text string
+		p, d, err := market.Price(0), market.Decimals(0), error(nil)
+		if unmarshalString(raw, &text) {
+			p, d, err = market.ParsePrice(text)
+			p, d = market.Trim(p, d, 0)
+		}
+		if p <= 0 || d > MaxGroupDecimals || err != nil {
+			return bad(`field "group": want a price step such as "0.5", with at most %d decimals, got %s`, MaxGroupDecimals, quoteCut(string(raw)))
+		}
+		r.Group, r.GroupDecimals = p, d
 	case FieldKbps:
 		n, ok := integer(raw, math.MaxInt32)
 		if !ok {

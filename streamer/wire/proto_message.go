@@ -58,7 +58,7 @@ func appendProto(dst []byte, m Message) ([]byte, error) {
 
 func protoGranted(g *Granted) *wirev1.Granted {
 	p := &wirev1.Granted{Sid: g.SID, Channel: g.Channel.String(), Symbol: g.Symbol, Venue: g.Venue, Depth: uint32(g.Depth),
-		Interval: nanos(g.Interval), Venues: g.Venues, Bar: g.Bar, Delay: nanos(g.Delay), TickSize: g.TickSize, MaxAge: nanos(g.MaxAge), Paused: g.Paused}
+		Interval: nanos(g.Interval), Venues: g.Venues, Bar: g.Bar, Delay: nanos(g.Delay), TickSize: g.TickSize, Group: g.Group, MaxAge: nanos(g.MaxAge), Paused: g.Paused}
 	if r := g.Requested; r != nil {
 		p.Requested = &wirev1.Requested{}
 		if r.Interval != "" {
@@ -193,7 +193,7 @@ func idText(id uint64) json.Number {
 }
 
 func readGranted(g *wirev1.Granted) Granted {
-	out := Granted{SID: g.Sid, Symbol: g.Symbol, Venue: g.Venue, Depth: int(g.Depth), Venues: g.Venues, Bar: g.Bar, TickSize: g.TickSize, Paused: g.Paused}
+	out := Granted{SID: g.Sid, Symbol: g.Symbol, Venue: g.Venue, Depth: int(g.Depth), Venues: g.Venues, Bar: g.Bar, TickSize: g.TickSize, Group: g.Group, Paused: g.Paused}
 	out.Channel, _ = ParseChannel(g.Channel)
 	out.Interval = FormatInterval(time.Duration(g.Interval))
 	if g.Delay != 0 {

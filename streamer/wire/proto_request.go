@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/quotewire/quotewire/market"
 )
 
 // requestField describes one field of wirev1.Request: what it is in JSON and how
@@ -36,7 +38,7 @@ var requestFields = [...]requestField{
 	9: {"bar", kindText}, 10: {"resume", kindResume}, 11: {"checksum", kindBool}, 12: {"weight", kindCount},
 	13: {"max_age", kindDuration}, 14: {"sid", kindCount}, 15: {"token", kindText}, 16: {"from", kindCount},
 	17: {"to", kindCount}, 18: {"until", kindCount}, 19: {"speed", kindSpeed}, 20: {"kbps", kindCount},
-	21: {"paused", kindBool},
+	21: {"paused", kindBool}, 22: {"group", kindText},
 }
 
 func (k requestKind) wireType() protowire.Type {
@@ -282,6 +284,8 @@ func (r *Request) AppendProto(dst []byte) []byte {
 			count(n, r.Until)
 		case FieldSpeed:
 			dst = protowire.AppendFixed64(protowire.AppendTag(dst, n, protowire.Fixed64Type), math.Float64bits(r.Speed))
+		case FieldGroup:
+			text(n, market.Format(r.Group, r.GroupDecimals))
 		case FieldKbps:
 			count(n, uint64(r.Kbps))
 		}

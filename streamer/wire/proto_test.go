@@ -240,6 +240,7 @@ func anyRequest(t *rapid.T) Request {
 	r.Interval, r.MaxAge = duration.Draw(t, "interval"), duration.Draw(t, "max_age")
 	r.Paused = rapid.Bool().Draw(t, "paused")
 	r.Venues, r.Checksum = rapid.Bool().Draw(t, "venues"), rapid.Bool().Draw(t, "checksum")
+	r.Group, r.GroupDecimals = market.Trim(market.Price(rapid.Int64Range(1, 1000).Draw(t, "group")), 2, 0)
 	r.Bar = rapid.SampledFrom([]string{"1s", "1m", "1d"}).Draw(t, "bar")
 	r.Resume = rapid.MapOfN(rapid.StringMatching(`[A-Z]{1,5}`), rapid.Custom(func(t *rapid.T) Position {
 		return Position{rapid.StringMatching(`[0-9a-f]{1,16}`).Draw(t, "epoch"), rapid.Uint64().Draw(t, "seq")}

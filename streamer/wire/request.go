@@ -5,18 +5,21 @@ import (
 	"math"
 	"strconv"
 	"time"
+
+	"github.com/quotewire/quotewire/market"
 )
 
 // Bounds of a request. The server may grant less; the ack or welcome says so.
 const (
-	MaxRequestBytes = 2 << 20   // one request's text
-	MaxSymbols      = 10_000    // symbols and patterns in one request
-	MaxDepth        = 1000      // levels a side; 0 asks for all
-	MaxInterval     = time.Hour // conflation interval, and max_age
-	MaxWeight       = 1000      // share of a connection's budget
-	MaxToken        = 8192      // bytes of a token
-	MaxEpoch        = 32        // bytes of an epoch's name
-	MaxSpeed        = 10_000    // replay speed, as a multiple of real time
+	MaxRequestBytes  = 2 << 20   // one request's text
+	MaxSymbols       = 10_000    // symbols and patterns in one request
+	MaxDepth         = 1000      // levels a side; 0 asks for all
+	MaxInterval      = time.Hour // conflation interval, and max_age
+	MaxGroupDecimals = 8         // of a price step to group by
+	MaxWeight        = 1000      // share of a connection's budget
+	MaxToken         = 8192      // bytes of a token
+	MaxEpoch         = 32        // bytes of an epoch's name
+	MaxSpeed         = 10_000    // replay speed, as a multiple of real time
 )
 
 // The defaults of a subscription.
@@ -67,11 +70,12 @@ const (
 	FieldSpeed
 	FieldKbps
 	FieldPaused
+	FieldGroup
 )
 
 // fieldNames are the names on the wire, in the order of the bits.
 var fieldNames = [...]string{"channel", "symbols", "venue", "depth", "interval", "venues", "bar",
-	"resume", "checksum", "weight", "max_age", "sid", "token", "from", "to", "until", "speed", "kbps", "paused"}
+	"resume", "checksum", "weight", "max_age", "sid", "token", "from", "to", "until", "speed", "kbps", "paused", "group"}
 
 func fieldByName(name string) (Field, bool) {
 	for i, n := range fieldNames {
@@ -84,7 +88,7 @@ func fieldByName(name string) (Field, bool) {
 
 const (
 	subscribeFields = FieldChannel | FieldSymbols | FieldVenue | FieldDepth | FieldInterval | FieldVenues |
-		FieldBar | FieldResume | FieldChecksum | FieldWeight | FieldMaxAge | FieldFrom | FieldUntil | FieldSpeed
+		FieldBar | FieldGroup | FieldResume | FieldChecksum | FieldWeight | FieldMaxAge | FieldFrom | FieldUntil | FieldSpeed
 	// What singles out streams, where sid does not.
 	selectFields = FieldChannel | FieldSymbols | FieldVenue | FieldBar | FieldSID
 )
@@ -152,6 +156,10 @@ type Request struct {
 	From, To, Until uint64
 	Speed           float64 // multiple of real time; +Inf is as fast as possible
 	Kbps            int     // kilobits per second; 0 lifts the bound
+	// Group is the price step that a book's levels are grouped by, with GroupDecimals;
+	// 0 groups nothing.
+	Group         market.Price
+	GroupDecimals market.Decimals
 }
 
 // Has reports whether all the fields in f were written in the request.
@@ -272,6 +280,8 @@ func (r *Request) Append(dst []byte) []byte {
 			} else {
 				dst = strconv.AppendFloat(dst, r.Speed, 'f', -1, 64)
 			}
+		case FieldGroup:
+			dst = appendString(dst, market.Format(r.Group, r.GroupDecimals))
 		case FieldKbps:
 			dst = strconv.AppendInt(dst, int64(r.Kbps), 10)
 		}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/quotewire/quotewire/market"
 )
 
 func readFixture(t testing.TB, name string, dst any) {
@@ -203,6 +205,9 @@ func TestRequestRoundTrip(t *testing.T) {
 			r.Bar = rapid.SampledFrom([]string{"1s", "1m", "5m", "1h", "1d"}).Draw(t, "bar")
 		} else {
 			r.Given &^= FieldBar
+		}
+		if r.Has(FieldGroup) {
+			r.Group, r.GroupDecimals = market.Trim(market.Price(rapid.Int64Range(1, 1000).Draw(t, "group")), 2, 0)
 		}
 		if r.Has(FieldResume) {
 			r.Resume = map[string]Position{symbol.Draw(t, "resume"): {Epoch: "e1", Seq: rapid.Uint64().Draw(t, "seq")}}

@@ -369,6 +369,7 @@ type Request struct {
 	Speed         *float64               `protobuf:"fixed64,19,opt,name=speed,proto3,oneof" json:"speed,omitempty"` // +infinity is as fast as possible
 	Kbps          *uint64                `protobuf:"varint,20,opt,name=kbps,proto3,oneof" json:"kbps,omitempty"`
 	Paused        *bool                  `protobuf:"varint,21,opt,name=paused,proto3,oneof" json:"paused,omitempty"`
+	Group         *string                `protobuf:"bytes,22,opt,name=group,proto3,oneof" json:"group,omitempty"` // price step as decimal text
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -548,6 +549,13 @@ func (x *Request) GetPaused() bool {
 		return *x.Paused
 	}
 	return false
+}
+
+func (x *Request) GetGroup() string {
+	if x != nil && x.Group != nil {
+		return *x.Group
+	}
+	return ""
 }
 
 // Position is where a client stands in a stream.
@@ -851,6 +859,7 @@ type Granted struct {
 	PriceDecimals *uint32                `protobuf:"varint,10,opt,name=price_decimals,json=priceDecimals,proto3,oneof" json:"price_decimals,omitempty"` // that show any number so far exactly
 	SizeDecimals  *uint32                `protobuf:"varint,11,opt,name=size_decimals,json=sizeDecimals,proto3,oneof" json:"size_decimals,omitempty"`
 	TickSize      string                 `protobuf:"bytes,12,opt,name=tick_size,json=tickSize,proto3" json:"tick_size,omitempty"`
+	Group         string                 `protobuf:"bytes,30,opt,name=group,proto3" json:"group,omitempty"`                  // price step that levels are grouped by; empty: none
 	MaxAge        int64                  `protobuf:"varint,13,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"` // ns; quote: older ones are marked as stale; 0 none
 	Paused        bool                   `protobuf:"varint,15,opt,name=paused,proto3" json:"paused,omitempty"`               // nothing is sent until an update lets it go on
 	Requested     *Requested             `protobuf:"bytes,14,opt,name=requested,proto3" json:"requested,omitempty"`          // what was asked for, as far as something else was granted
@@ -968,6 +977,13 @@ func (x *Granted) GetSizeDecimals() uint32 {
 func (x *Granted) GetTickSize() string {
 	if x != nil {
 		return x.TickSize
+	}
+	return ""
+}
+
+func (x *Granted) GetGroup() string {
+	if x != nil {
+		return x.Group
 	}
 	return ""
 }
@@ -3420,7 +3436,7 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	"\x05trade\x18\v \x01(\v2\x14.quotewire.v1.UpdateH\x00R\x05trade\x12(\n" +
 	"\x03bar\x18\f \x01(\v2\x14.quotewire.v1.UpdateH\x00R\x03bar\x12.\n" +
 	"\x06status\x18\r \x01(\v2\x14.quotewire.v1.UpdateH\x00R\x06statusB\x06\n" +
-	"\x04body\"\xe9\x06\n" +
+	"\x04body\"\x8e\a\n" +
 	"\aRequest\x12\x13\n" +
 	"\x02op\x18\x01 \x01(\tH\x00R\x02op\x88\x01\x01\x12\x13\n" +
 	"\x02id\x18\x02 \x01(\x04H\x01R\x02id\x88\x01\x01\x12\x1d\n" +
@@ -3444,7 +3460,8 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	"\x05until\x18\x12 \x01(\x04H\x0fR\x05until\x88\x01\x01\x12\x19\n" +
 	"\x05speed\x18\x13 \x01(\x01H\x10R\x05speed\x88\x01\x01\x12\x17\n" +
 	"\x04kbps\x18\x14 \x01(\x04H\x11R\x04kbps\x88\x01\x01\x12\x1b\n" +
-	"\x06paused\x18\x15 \x01(\bH\x12R\x06paused\x88\x01\x01\x1aQ\n" +
+	"\x06paused\x18\x15 \x01(\bH\x12R\x06paused\x88\x01\x01\x12\x19\n" +
+	"\x05group\x18\x16 \x01(\tH\x13R\x05group\x88\x01\x01\x1aQ\n" +
 	"\vResumeEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
 	"\x05value\x18\x02 \x01(\v2\x16.quotewire.v1.PositionR\x05value:\x028\x01B\x05\n" +
@@ -3468,7 +3485,8 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	"\x06_untilB\b\n" +
 	"\x06_speedB\a\n" +
 	"\x05_kbpsB\t\n" +
-	"\a_paused\"N\n" +
+	"\a_pausedB\b\n" +
+	"\x06_group\"N\n" +
 	"\bPosition\x12\x19\n" +
 	"\x05epoch\x18\x01 \x01(\tH\x00R\x05epoch\x88\x01\x01\x12\x15\n" +
 	"\x03seq\x18\x02 \x01(\x04H\x01R\x03seq\x88\x01\x01B\b\n" +
@@ -3492,7 +3510,7 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	"\x04from\x18\x04 \x01(\x04R\x04from\x12\x0e\n" +
 	"\x02to\x18\x05 \x01(\x04R\x02to\x12\x1f\n" +
 	"\bmessages\x18\x06 \x01(\rH\x00R\bmessages\x88\x01\x01B\v\n" +
-	"\t_messages\"\xd5\x03\n" +
+	"\t_messages\"\xeb\x03\n" +
 	"\aGranted\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\x04R\x03sid\x12\x18\n" +
 	"\achannel\x18\x02 \x01(\tR\achannel\x12\x16\n" +
@@ -3506,7 +3524,8 @@ const file_streamer_wire_wirev1_quotewire_proto_rawDesc = "" +
 	"\x0eprice_decimals\x18\n" +
 	" \x01(\rH\x00R\rpriceDecimals\x88\x01\x01\x12(\n" +
 	"\rsize_decimals\x18\v \x01(\rH\x01R\fsizeDecimals\x88\x01\x01\x12\x1b\n" +
-	"\ttick_size\x18\f \x01(\tR\btickSize\x12\x17\n" +
+	"\ttick_size\x18\f \x01(\tR\btickSize\x12\x14\n" +
+	"\x05group\x18\x1e \x01(\tR\x05group\x12\x17\n" +
 	"\amax_age\x18\r \x01(\x03R\x06maxAge\x12\x16\n" +
 	"\x06paused\x18\x0f \x01(\bR\x06paused\x125\n" +
 	"\trequested\x18\x0e \x01(\v2\x17.quotewire.v1.RequestedR\trequestedB\x11\n" +
