@@ -74,7 +74,7 @@ func median(rs []result) result {
 	return rs[len(rs)/2]
 }
 
-// rounds measures the tasks in turn, several times, so that what disturbs one
+// measureAll measures the tasks in turn, several times, so that what disturbs one
 // disturbs the others too.
 func measureAll(tasks []task, rounds int) ([]result, error) {
 	all := make([][]result, len(tasks))
@@ -82,14 +82,18 @@ func measureAll(tasks []task, rounds int) ([]result, error) {
 		for i, t := range tasks {
 			r, err := measure(t)
 			if err != nil {
-				return nil, err
+				// One that cannot keep its clients does not end the others' run.
+				fmt.Fprintln(os.Stderr, "bench:", err)
+				continue
 			}
 			all[i] = append(all[i], r)
 		}
 	}
 	out := make([]result, len(tasks))
 	for i := range all {
-		out[i] = median(all[i])
+		if len(all[i]) > 0 {
+			out[i] = median(all[i])
+		}
 	}
 	return out, nil
 }
@@ -140,6 +144,9 @@ func known(f float64) string {
 }
 
 func ratio(name string, ours, theirs result, aim float64) string {
+	if theirs.PerSecond == 0 {
+		return name + " failed"
+	}
 	s := fmt.Sprintf("%s %.2f by deliveries, %.2f by CPU", name, ours.PerSecond/theirs.PerSecond, theirs.CPU/ours.CPU)
 	if aim > 0 {
 		s += fmt.Sprintf(" (aim %g)", aim)

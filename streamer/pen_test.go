@@ -133,3 +133,27 @@ func readFrame(r io.Reader) (kind byte, payload []byte, err error) {
 	_, err = io.ReadFull(r, payload)
 	return kind, payload, err
 }
+
+// TestOneTurnAtATime: a session that stands in a writer's queue twice has one turn; a
+// second writer at its positions would be one too many.
+func TestOneTurnAtATime(t *testing.T) {
+	h := NewHub(Config{Directory: newTestDirectory(t)})
+	w := newWriter(h)
+	s := newSession(h, "test", "test")
+	s.writer = w
+	s.turn, s.due = turnQueued, 5e6
+	w.plan(s, 5e6)
+	taken := w.later.pop(10e6) // the writer is taking it out
+	s.mu.Lock()
+	s.beating = true
+	s.arrange(0) // and it has something urgent
+	s.mu.Unlock()
+	if taken != s || len(w.queue) != 1 {
+		t.Fatalf("%v was taken, %d wait", taken, len(w.queue))
+	}
+	s.turn = turnWriting // its first turn goes on
+	w.serve(s)           // the second entry
+	if s.turn != turnWriting {
+		t.Errorf("turn is %d", s.turn)
+	}
+}

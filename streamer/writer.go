@@ -157,6 +157,12 @@ func (w *writer) run(stop <-chan struct{}) {
 // serve gives a session its turn.
 func (w *writer) serve(s *session) {
 	s.mu.Lock()
+	if s.turn != turnQueued {
+		// It was planned for later, and then for now while it was being taken out: it
+		// stood in the queue twice, and has had its turn.
+		s.mu.Unlock()
+		return
+	}
 	c := s.socket
 	s.turn = turnWriting
 	if s.ending {
