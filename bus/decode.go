@@ -194,7 +194,7 @@ func decodeStatus(b []byte, s *orderbook.VenueStatus) error {
 				s.State = orderbook.StateNone
 			}
 		case 3:
-			if s.Cause = orderbook.Cause(f.enum()); s.Cause > orderbook.CauseClosed {
+			if s.Cause = orderbook.Cause(f.enum()); s.Cause > orderbook.CauseUnsubscribed {
 				s.Cause = orderbook.CauseNone
 			}
 		case 4:

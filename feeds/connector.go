@@ -58,6 +58,7 @@ type Attempt struct {
 	logger   *slog.Logger // nil discards
 	kept     []keptMessage
 	problems []string
+	demand   []string                               // what is wanted, sorted; nil where the config decides
 	reply    func(url string, payload []byte) error // while the connection is up
 	ended    bool                                   // it was up and is no more
 }
@@ -82,6 +83,15 @@ func (a *Attempt) Received(payload []byte, binary bool) {
 	if len(a.kept) < maxKept {
 		a.kept = append(a.kept, keptMessage{kind: Data, received: now, binary: binary, payload: slices.Clone(payload)})
 	}
+}
+
+// Symbols returns what is to be subscribed: what is wanted now, in the provider's
+// spelling, where the feed's subscriptions go by that, else all of its config.
+func (a *Attempt) Symbols(config []string) []string {
+	if a.demand == nil {
+		return config
+	}
+	return slices.Clone(a.demand)
 }
 
 // errEnded is what an answer meets whose connection is no more.

@@ -32,9 +32,12 @@ const (
 	// it usually is; Payload tells for how long. Stale or another Data frame
 	// follows.
 	Suspect
+	// Unsubscribed says that we have left a symbol, in Payload in the provider's
+	// spelling, because nobody wants it: what was said of it is no longer current.
+	Unsubscribed
 )
 
-var frameKinds = [...]string{"data", "up", "down", "stale", "lost", "reply", "leaving", "suspect"}
+var frameKinds = [...]string{"data", "up", "down", "stale", "lost", "reply", "leaving", "suspect", "unsubscribed"}
 
 // String returns the kind's lower-case name.
 func (k FrameKind) String() string {
@@ -44,9 +47,11 @@ func (k FrameKind) String() string {
 	return "unknown"
 }
 
-// Silence reports whether the kind tells that a connection is silent. Nothing is
-// lost by that: over TCP its stream goes on where it was.
-func (k FrameKind) Silence() bool { return k == Stale || k == Suspect }
+// Continues reports whether the stream of messages goes on after a frame of the
+// kind where it was before: nothing is lost by a silence over TCP.
+func (k FrameKind) Continues() bool {
+	return k == Stale || k == Suspect || k == Leaving || k == Unsubscribed
+}
 
 // Frame is one raw message of a feed, or a change of its connection.
 type Frame struct {

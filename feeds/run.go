@@ -38,6 +38,9 @@ func (r *run) attempt(parent context.Context) (*DisconnectError, error) {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	try := &Attempt{logger: r.logger}
+	if r.s.Demand != nil {
+		try.demand = r.s.Demand.Symbols()
+	}
 	r.s.transition(func(st *Status) {
 		st.State, st.NextRetry = StateConnecting, time.Time{}
 		st.Attempts++
@@ -97,6 +100,10 @@ func (r *run) serve(parent, ctx context.Context, cancel context.CancelCauseFunc,
 		queue := r.s.resyncs.open()
 		defer r.s.resyncs.close()
 		helpers.Go(func() { r.s.sendResyncs(ctx, queue, r.policy.ResyncGap, c.Resync, r.logger) })
+	}
+
+	if c, ok := conn.(Demander); ok && r.s.Demand != nil {
+		helpers.Go(func() { r.follow(ctx, c, try.demand, func() { cancel(errIdle) }) })
 	}
 
 	lost, err := r.pump(conn)
@@ -177,6 +184,8 @@ func (r *run) explain(parent, ctx context.Context, err error) *DisconnectError {
 	switch cause := context.Cause(ctx); {
 	case parent.Err() != nil:
 		return &DisconnectError{Cause: CauseClosed, Err: errors.New("stopped")}
+	case cause == errIdle:
+		return &DisconnectError{Cause: CauseClosed, Err: errIdle}
 	case cause == errMute:
 		return &DisconnectError{Cause: CauseMute, Err: fmt.Errorf("no message for %v", r.policy.limits(time.Duration(r.usual.Load())).giveUp.Round(time.Millisecond))}
 	case cause == errConnectTimeout:

@@ -18,6 +18,7 @@ const (
 	StateDown       State = "down"       // waiting to reconnect
 	StateRefused    State = "refused"    // waiting long: the provider does not accept our credentials
 	StateEvicted    State = "evicted"    // waiting long: another program uses our key
+	StateIdle       State = "idle"       // nobody wants its symbols, see Demand
 	StateStandby    State = "standby"    // of a Relay: the other line is at work
 )
 

@@ -2,6 +2,7 @@ package feeds
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -28,6 +29,7 @@ type Supervisor struct {
 	Provider  string // which decoder understands it
 	Connector Connector
 	Policy    Policy
+	Demand    *Demand       // what is subscribed, where not the Connector's config decides; its connections are Demanders
 	Dials     *rate.Limiter // spaces attempts to connect, those of other feeds of the provider too; nil does not
 	Logger    *slog.Logger  // nil discards
 
@@ -55,12 +57,20 @@ func (s *Supervisor) Run(ctx context.Context, emit func(Frame) error) error {
 	s.transition(func(*Status) { s.run = r })
 	defer s.transition(func(st *Status) { s.run, st.State, st.NextRetry = nil, StateStopped, time.Time{} })
 	for {
+		if s.Demand != nil {
+			if err := r.awaitDemand(ctx); err != nil {
+				return err
+			}
+		}
 		end, err := r.attempt(ctx)
 		if err != nil {
 			return err
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if errors.Is(end, errIdle) {
+			continue
 		}
 		if err := r.wait(ctx, end); err != nil {
 			return err
@@ -72,6 +82,9 @@ func (s *Supervisor) Run(ctx context.Context, emit func(Frame) error) error {
 // symbol is asked for at most every Policy.ResyncEvery. Where the provider has
 // no such request it does nothing.
 func (s *Supervisor) Resync(venueSymbol string) {
+	if s.Demand != nil && !s.Demand.has(venueSymbol) {
+		return
+	}
 	s.resyncs.ask(venueSymbol, time.Now(), s.Policy.withDefaults(s.Connector).ResyncEvery)
 }
 

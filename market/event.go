@@ -47,7 +47,7 @@ const (
 	// KindUp means that the feed's connection is up and signed in.
 	KindUp
 	// KindDown means that the feed's connection was lost: nothing it said is
-	// current any longer.
+	// current any longer. With an Instrument, that this alone was left, on purpose.
 	KindDown
 	// KindStale means that the feed's connection is open and mute.
 	KindStale

@@ -133,12 +133,25 @@ func (d *base) control(dst []market.Event, f feeds.Frame) ([]market.Event, error
 		k = market.KindGap
 	case feeds.Leaving:
 		k = market.KindLeave
+	case feeds.Unsubscribed:
+		k = market.KindDown
 	case feeds.Suspect:
 		k = market.KindSuspect
 	default:
 		return dst, &Refusal{Cause: CauseUnknownType, Detail: fmt.Sprintf("frame kind %d", f.Kind), Count: 1}
 	}
-	dst, _ = d.add(dst, k)
+	dst, e := d.add(dst, k)
+	if f.Kind == feeds.Unsubscribed {
+		d.spelling.Range(func(id, symbol any) bool {
+			if symbol == string(f.Payload) {
+				e.Instrument, e.Flags = id.(market.InstrumentID), market.FlagLast
+			}
+			return e.Instrument == 0
+		})
+		if e.Instrument == 0 {
+			return dst[:len(dst)-1], nil // nothing was ever heard of it
+		}
+	}
 	return dst, nil
 }
 

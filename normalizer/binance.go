@@ -101,7 +101,7 @@ func (d *binance) Decode(dst []market.Event, f feeds.Frame) ([]market.Event, err
 
 // reconnected takes note of what happened to the connection.
 func (d *binance) reconnected(k feeds.FrameKind) {
-	if k.Silence() || k == feeds.Leaving {
+	if k.Continues() {
 		return // the stream goes on where it was
 	}
 	for _, p := range d.symbols.order {

@@ -84,7 +84,7 @@ func (d *bitstamp) Decode(dst []market.Event, f feeds.Frame) ([]market.Event, er
 
 // reconnected takes note of what happened to the connection.
 func (d *bitstamp) reconnected(k feeds.FrameKind) {
-	if k.Silence() || k == feeds.Leaving {
+	if k.Continues() {
 		return // the stream goes on where it was
 	}
 	for _, p := range d.known.order {

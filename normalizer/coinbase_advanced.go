@@ -75,7 +75,7 @@ func (d *coinbaseAdvanced) Decode(dst []market.Event, f feeds.Frame) ([]market.E
 			}
 			d.listing, d.partial = false, false
 		}
-		if !f.Kind.Silence() && f.Kind != feeds.Leaving {
+		if !f.Kind.Continues() {
 			d.next, d.counted, d.old = 0, f.Kind == feeds.Up, 0
 		}
 		return d.control(dst, f)

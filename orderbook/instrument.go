@@ -17,7 +17,8 @@ type instrument struct {
 	// positions are the instrument's own and stay from one to the next: nothing
 	// is copied that did not change.
 	upd     Update
-	touched bool // some venue's top may have changed since the last requote
+	touched bool  // some venue's top may have changed since the last requote
+	toldAt  int64 // venue's time of a book that the update at hand tells whole; 0 none
 
 	// Quoted by a venue of its own, not only by a SIP: from then on the
 	// consolidated quote is ours, and the SIP's is seen under its own venue.
@@ -171,6 +172,9 @@ func (in *instrument) tellAll(v *venue) {
 		in.upd.Tops = append(in.upd.Tops, b.top)
 	}
 	v.told, v.toldBook = true, b.stats.HasBook
+	if b.timed {
+		in.toldAt = max(in.toldAt, b.at)
+	}
 	v.touch(in)
 }
 

@@ -45,25 +45,10 @@ func (s *Shard) applyFeed(f *feedState, e *market.Event) {
 		})
 	case market.KindDown:
 		f.down, f.stale, f.leaving = true, false, false
-		s.eachBook(f, e, func(b *book) {
-			b.askedAt, b.halted = 0, false
-			b.forget()
-			s.releaseAll(b.venue, b)
-			if b.stats.State != StateNone {
-				b.setState(StateDown, CauseLost, e.Received)
-				s.refresh(b, e.Received)
-			}
-		})
+		s.eachBook(f, e, func(b *book) { s.lose(b, CauseLost, e.Received) })
 	case market.KindLeave:
 		f.leaving = true
-		last := *e
-		s.eachBook(f, &last, func(b *book) {
-			s.yield(b, e.Received)
-			last.Time = 0
-			if w := b.venue.shown; w != nil && w.timed {
-				last.Time = w.at // of what is shown from now on
-			}
-		})
+		s.eachBook(f, e, func(b *book) { s.yield(b, e.Received) })
 	case market.KindSuspect:
 		if !f.suspect && !f.stale {
 			s.suspect(f, e)
@@ -90,6 +75,17 @@ func (s *Shard) applyFeed(f *feedState, e *market.Event) {
 	}
 	if e.Kind == market.KindUp || e.Kind == market.KindDown {
 		s.forgetHalts(f, e)
+	}
+}
+
+// lose drops a book whose line, or whose place on it, is no more.
+func (s *Shard) lose(b *book, cause Cause, at int64) {
+	b.askedAt, b.halted = 0, false
+	b.forget()
+	s.releaseAll(b.venue, b)
+	if b.stats.State != StateNone {
+		b.setState(StateDown, cause, at)
+		s.refresh(b, at)
 	}
 }
 

@@ -209,6 +209,8 @@ func (s *Shard) applyInstrument(f *feedState, in *instrument, e *market.Event) {
 			s.gap(b, e)
 		case market.KindStatus:
 			s.status(b, e)
+		case market.KindDown:
+			s.lose(b, CauseUnsubscribed, e.Received)
 		}
 	}
 	if e.Kind == market.KindGap || e.Flags&market.FlagLast != 0 {
@@ -221,9 +223,14 @@ func (s *Shard) applyInstrument(f *feedState, in *instrument, e *market.Event) {
 func (s *Shard) emit(in *instrument, e *market.Event) {
 	u := &in.upd
 	s.keepTime(in)
+	at := e.Time
+	if at == 0 {
+		at = in.toldAt // a line was lost: what is told is another's, as of then
+	}
+	in.toldAt = 0
 	if in.touched {
 		in.touched = false
-		if in.requote(e.Time, e.Received, s.clock) {
+		if in.requote(at, e.Received, s.clock) {
 			u.Changed |= ChangedQuote
 		}
 	}
@@ -247,7 +254,7 @@ func (s *Shard) emit(in *instrument, e *market.Event) {
 		return // a finer scale alone is told with what comes next
 	}
 	u.Seq++
-	u.Time, u.Received, u.Watermark = e.Time, e.Received, s.watermark
+	u.Time, u.Received, u.Watermark = at, e.Received, s.watermark
 	for _, k := range s.cfg.Sinks {
 		k.Update(u)
 	}

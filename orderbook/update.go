@@ -66,10 +66,11 @@ const (
 	CauseNoFee             // of a net quote's leg: the venue's fee is not known
 	CauseCadence           // nothing came for longer than the symbol's own cadence
 	CauseClosed            // nothing comes while the market is closed
+	CauseUnsubscribed      // nobody wanted it
 )
 
 var causeNames = [...]string{"", "connected", "lost", "mute", "gap", "checksum", "crossed",
-	"overflow", "trading_halt", "restarted", "cross", "no_fee", "cadence", "closed"}
+	"overflow", "trading_halt", "restarted", "cross", "no_fee", "cadence", "closed", "unsubscribed"}
 
 // String returns the cause's lower-case name, "" for none.
 func (c Cause) String() string {

@@ -85,6 +85,10 @@ type Config struct {
 	Address func(*http.Request) string
 	// Audit is told who subscribed to what; nil tells nobody.
 	Audit *slog.Logger
+	// Demand is told when the first stream of an instrument begins, and when the
+	// last has gone: Linger after its last subscriber, at most twice that. It is
+	// called by lanes, several at once, counts for itself, and may wait for nothing.
+	Demand func(id market.InstrumentID, wanted bool)
 	// CheckOrigin says whether a browser page may connect; nil allows the
 	// server's own origin only, and clients that are not browsers.
 	CheckOrigin func(*http.Request) bool

@@ -202,6 +202,9 @@ func (l *lane) drop(key topicKey, t *topic) {
 	if key.channel == wire.ChannelBar {
 		l.bars = slices.DeleteFunc(l.bars, func(x *topic) bool { return x == t })
 	}
+	if len(in.topics) == 0 && l.hub.cfg.Demand != nil {
+		l.hub.cfg.Demand(key.instrument, false)
+	}
 }
 
 // update brings the instrument's replica and topics forward.
@@ -274,6 +277,9 @@ func (l *lane) open(key topicKey, now int64) *topic {
 	in.topics = append(in.topics, t)
 	if key.channel == wire.ChannelBar {
 		l.bars = append(l.bars, t)
+	}
+	if len(in.topics) == 1 && l.hub.cfg.Demand != nil {
+		l.hub.cfg.Demand(key.instrument, true)
 	}
 	return t
 }

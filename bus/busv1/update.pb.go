@@ -224,6 +224,7 @@ const (
 	Cause_CAUSE_NO_FEE       Cause = 11 // of a net quote's leg: the venue's fee is not known
 	Cause_CAUSE_CADENCE      Cause = 12 // nothing came for longer than the symbol's own cadence
 	Cause_CAUSE_CLOSED       Cause = 13 // nothing comes while the market is closed
+	Cause_CAUSE_UNSUBSCRIBED Cause = 14 // nobody wanted it
 )
 
 // Enum value maps for Cause.
@@ -243,6 +244,7 @@ var (
 		11: "CAUSE_NO_FEE",
 		12: "CAUSE_CADENCE",
 		13: "CAUSE_CLOSED",
+		14: "CAUSE_UNSUBSCRIBED",
 	}
 	Cause_value = map[string]int32{
 		"CAUSE_NONE":         0,
@@ -259,6 +261,7 @@ var (
 		"CAUSE_NO_FEE":       11,
 		"CAUSE_CADENCE":      12,
 		"CAUSE_CLOSED":       13,
+		"CAUSE_UNSUBSCRIBED": 14,
 	}
 )
 
@@ -2834,7 +2837,7 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"STATE_DOWN\x10\x04\x12\x10\n" +
 	"\fSTATE_HALTED\x10\x05\x12\x0f\n" +
 	"\vSTATE_QUIET\x10\x06\x12\x11\n" +
-	"\rSTATE_SUSPECT\x10\a*\x8b\x02\n" +
+	"\rSTATE_SUSPECT\x10\a*\xa3\x02\n" +
 	"\x05Cause\x12\x0e\n" +
 	"\n" +
 	"CAUSE_NONE\x10\x00\x12\x13\n" +
@@ -2853,7 +2856,8 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\x12\x10\n" +
 	"\fCAUSE_NO_FEE\x10\v\x12\x11\n" +
 	"\rCAUSE_CADENCE\x10\f\x12\x10\n" +
-	"\fCAUSE_CLOSED\x10\r*\x88\x01\n" +
+	"\fCAUSE_CLOSED\x10\r\x12\x16\n" +
+	"\x12CAUSE_UNSUBSCRIBED\x10\x0e*\x88\x01\n" +
 	"\vQuoteSource\x12\x15\n" +
 	"\x11QUOTE_SOURCE_NONE\x10\x00\x12\x1d\n" +
 	"\x19QUOTE_SOURCE_CONSOLIDATED\x10\x01\x12\x15\n" +

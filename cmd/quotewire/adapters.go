@@ -29,11 +29,17 @@ type adapter struct {
 	// perConnection returns how many symbols one connection carries; nil or 0 is
 	// any number.
 	perConnection func(feedConfig) int
+	// demand returns the provider's spelling of a symbol; nil where subscriptions
+	// cannot follow what clients want.
+	demand func(feedConfig, string) (string, error)
 	// dialEvery and dialBurst space the attempts to connect to the provider's own
 	// hosts, by what it allows an address; 0 is as they come.
 	dialEvery time.Duration
 	dialBurst int
 }
+
+// canonical is the demand of a provider that spells symbols as we do.
+func canonical(_ feedConfig, symbol string) (string, error) { return symbol, nil }
 
 // symbols is a perConnection that no setting changes.
 func symbols(n int) func(feedConfig) int { return func(feedConfig) int { return n } }
@@ -64,9 +70,10 @@ func adapters() map[string]adapter {
 						subs = append(subs, polygon.Subscription(c.Market, ch, s))
 					}
 				}
-				return polygon.New(polygon.Config{URL: c.URL, Market: c.Market, APIKey: c.APIKey, Subscriptions: subs}, logger)
+				return polygon.New(polygon.Config{URL: c.URL, Market: c.Market, APIKey: c.APIKey, Subscriptions: subs, Channels: c.Channels}, logger)
 			},
 			channels:      polygon.Channels(),
+			demand:        canonical,
 			wildcard:      true,
 			oneConnection: "Polygon allows a key one connection a market and evicts the first when a second signs in",
 		},
@@ -77,6 +84,7 @@ func adapters() map[string]adapter {
 					Credentials: coinbase.Credentials{Key: c.APIKey, Secret: c.APISecret, Passphrase: c.Passphrase}})
 			},
 			channels: []string{coinbase.Level2Batch, coinbase.Level2, coinbase.Full, coinbase.Matches, coinbase.Heartbeat, coinbase.Status},
+			demand:   canonical,
 			// Coinbase advises to spread products and names no number. It takes 8
 			// connections a second.
 			perConnection: symbols(100), dialEvery: 150 * time.Millisecond, dialBurst: 8,
@@ -105,6 +113,7 @@ func adapters() map[string]adapter {
 				}
 				return kraken.New(k)
 			},
+			demand:   func(_ feedConfig, symbol string) (string, error) { return strings.Replace(symbol, "-", "/", 1), nil },
 			channels: []string{"book", "level3", "trade"},
 			defaults: []string{"book", "trade"},
 			// level3 takes 200; no number is documented for books. The door takes about 150

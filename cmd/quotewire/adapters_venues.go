@@ -124,6 +124,9 @@ func binanceAdapter(m binance.Market) adapter {
 		defaults: defaults,
 		// So that a connection is one socket (futures: one of each kind); Binance
 		// allows 1,024 streams on it, and 300 connections in five minutes.
+		demand: func(c feedConfig, symbol string) (string, error) {
+			return normalizer.Spell(c.Provider, c.Market, symbol)
+		},
 		perConnection: func(c feedConfig) int { return binance.StreamsPerSocket / max(len(c.Channels), 1) },
 		dialEvery:     time.Second, dialBurst: 10,
 	}

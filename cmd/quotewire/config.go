@@ -92,6 +92,8 @@ type feedConfig struct {
 	EvictedRetry  duration `yaml:"evicted_retry"`
 	Lifetime      duration `yaml:"lifetime"`
 	PerConnection int      `yaml:"symbols_per_connection"`
+	Subscribe     string   `yaml:"subscribe"`
+	Linger        duration `yaml:"linger"`
 
 	budgets *budgets // shared by all feeds of the process; nil has none to share
 }
@@ -331,6 +333,8 @@ func (v *checker) feed(at string, f *feedConfig, names map[string]bool) {
 	v.duration(at+".refused_retry", f.RefusedRetry)
 	v.duration(at+".evicted_retry", f.EvictedRetry)
 	v.duration(at+".lifetime", f.Lifetime)
+	v.duration(at+".linger", f.Linger)
+	v.demand(at, f, a)
 	switch f.QuoteSizeUnit {
 	case "", "shares", "lots":
 	default:

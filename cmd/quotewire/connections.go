@@ -5,13 +5,11 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"github.com/quotewire/quotewire/feeds"
-	"github.com/quotewire/quotewire/market"
 	"github.com/quotewire/quotewire/market/calendar"
 	"github.com/quotewire/quotewire/normalizer"
 )
@@ -155,6 +153,11 @@ func (s *service) addConnection(c feedConfig) error {
 	if err != nil {
 		return err
 	}
+	if c.Subscribe == onDemand {
+		if sup.Demand, err = s.demandOf(c); err != nil {
+			return err
+		}
+	}
 	if sup.Lifetime() <= 0 {
 		f, err := s.addDecoder(c, c.Name, sup)
 		if err != nil {
@@ -165,7 +168,7 @@ func (s *service) addConnection(c feedConfig) error {
 		return nil
 	}
 	// One Connector for both: what it knows and may spend is theirs together.
-	relief := &feeds.Supervisor{Feed: c.Name + "~", Provider: sup.Provider, Connector: sup.Connector, Policy: sup.Policy,
+	relief := &feeds.Supervisor{Feed: c.Name + "~", Provider: sup.Provider, Connector: sup.Connector, Policy: sup.Policy, Demand: sup.Demand,
 		Dials: sup.Dials, Logger: sup.Logger}
 	relay := &feeds.Relay{Lines: [2]*feeds.Supervisor{sup, relief}, Standing: s.standing, Logger: s.logger}
 	for i, line := range relay.Lines {
@@ -205,19 +208,10 @@ func (s *service) standing(ctx context.Context, from, to string) (feeds.Standing
 // closed returns when silence of a feed means nothing, because its market is
 // closed; nil for one that never is.
 func closed(c feedConfig) func(time.Time) bool {
-	kind, _, _ := strings.Cut(c.Market, "/")
-	class := market.ClassStock
-	switch {
-	case c.Provider != "polygon" && c.Provider != "alpaca" || kind == "crypto" || kind == "test":
+	if c.Provider != "polygon" && c.Provider != "alpaca" || c.Market == "crypto" || c.Market == "test" {
 		return nil
-	case kind == "options":
-		class = market.ClassOption
-	case kind == "futures":
-		class = market.ClassFuture
-	case kind == "forex":
-		class = market.ClassForex
 	}
-	hours := calendar.For(class)
+	hours := calendar.For(classOf(c))
 	return func(now time.Time) bool {
 		s := hours.Session(now.UnixNano())
 		return s.Kind == calendar.Closed

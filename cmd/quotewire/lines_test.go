@@ -105,8 +105,11 @@ func (w *witness) see(u client.Update) {
 		}
 	case *client.BookUpdate:
 		key := u.Venue + " " + u.Symbol
-		if last := w.books[key]; w.forward && last != nil && u.Time.Before(last.Time) {
+		if last := w.books[key]; w.forward && last != nil && !u.Time.IsZero() && u.Time.Before(last.Time) {
 			wrong("%s book goes back from %s to %s", key, last.Time, u.Time)
+		}
+		if u.Time.IsZero() && w.books[key] != nil {
+			u.Time = w.books[key].Time // a change of its state alone
 		}
 		w.books[key] = u
 		if len(u.Bids) == 0 || len(u.Asks) == 0 {

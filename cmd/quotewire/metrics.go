@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/quotewire/quotewire/bus"
+	"github.com/quotewire/quotewire/feeds"
 	"github.com/quotewire/quotewire/orderbook"
 )
 
@@ -49,7 +50,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		if s.State.Up() {
 			up = 1
 		}
-		ch <- prometheus.MustNewConstMetric(descUp, prometheus.GaugeValue, up, s.Feed, s.Provider)
+		if s.State != feeds.StateIdle && s.State != feeds.StateStandby { // it is down on purpose
+			ch <- prometheus.MustNewConstMetric(descUp, prometheus.GaugeValue, up, s.Feed, s.Provider)
+		}
 		ch <- prometheus.MustNewConstMetric(descFrames, prometheus.CounterValue, float64(s.Frames), s.Feed)
 		ch <- prometheus.MustNewConstMetric(descEvents, prometheus.CounterValue, float64(s.events), s.Feed)
 		ch <- prometheus.MustNewConstMetric(descUnknown, prometheus.CounterValue, float64(s.unknown), s.Feed)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -86,6 +87,9 @@ func addFeeds(s *service, c *config) error {
 		return errors.New("the config has no feeds; see quotewire.example.yaml")
 	}
 	for _, f := range c.Feeds {
+		if f.Subscribe == onDemand && (s.bus.role == "feed" || s.listen == "") {
+			return fmt.Errorf("feed %q: subscribe: %s needs the clients in this process; a feed node and a recording have none", f.Name, onDemand)
+		}
 		if err := s.addFeed(f); err != nil {
 			return err
 		}

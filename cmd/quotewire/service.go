@@ -49,6 +49,7 @@ type service struct {
 	hub      *streamer.Hub
 	sources  []source
 	budgets  *budgets
+	wishes   map[market.InstrumentID][]wish // of feeds that subscribe on demand
 	joined   *busJoint
 
 	record   string // file that takes every frame; "" none
@@ -70,7 +71,7 @@ type source struct {
 // newService makes the parts. Feeds are added with addFeed, then run runs it all.
 func newService(logger *slog.Logger, cfg streamer.Config) *service {
 	s := &service{logger: logger, streamer: cfg, dir: market.NewDirectory(), registry: prometheus.NewRegistry(),
-		epoch: uint64(time.Now().UnixMicro()), budgets: newBudgets()}
+		epoch: uint64(time.Now().UnixMicro()), budgets: newBudgets(), wishes: make(map[market.InstrumentID][]wish)}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	s.ingest = newIngest(s.dir, logger)
 	return s
@@ -102,6 +103,9 @@ func (s *service) run(ctx context.Context) (err error) {
 	cfg := s.streamer
 	cfg.Directory, cfg.Lanes, cfg.Metrics, cfg.Logger = s.dir, n, s.registry, s.logger
 	cfg.Status = s.status
+	if len(s.wishes) > 0 {
+		cfg.Demand = s.demanded
+	}
 	cfg.Ready = s.ready
 	cfg.Orders = func(ctx context.Context, q orderbook.OrderQuery) (orderbook.OrdersReport, error) {
 		return s.engine.Orders(ctx, q)
@@ -277,7 +281,7 @@ func (s *service) ready() error {
 	}
 	list := s.ingest.statuses()
 	for _, f := range list {
-		if f.State.Up() || f.State == replayState {
+		if f.State.Up() || f.State == feeds.StateIdle || f.State == replayState {
 			return nil
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/quotewire/quotewire/feeds"
 )
 
@@ -23,6 +25,8 @@ type connection struct {
 	running   sync.WaitGroup
 	messages  chan message     // of several sockets
 	last      message          // whose payload is in use
+	pace      *rate.Limiter    // of requests that follow
+	mu        sync.Mutex       // over asked and requests
 	asked     map[int][]string // symbols whose diffs a request subscribed, by its number
 	requests  int
 	leaving   error // the next Next returns it
@@ -30,7 +34,8 @@ type connection struct {
 
 // socket is one WebSocket.
 type socket struct {
-	ws *feeds.WS
+	ws   *feeds.WS
+	path string // of its streams
 	// since is when its reader began to wait for a message, ns since the Unix
 	// epoch; 0 while it does not.
 	since atomic.Int64
@@ -60,22 +65,33 @@ func (c *connection) dial(p plan) error {
 	if err != nil {
 		return err
 	}
-	c.sockets = append(c.sockets, &socket{ws: ws})
+	c.sockets = append(c.sockets, &socket{ws: ws, path: p.path})
 	for i, batch := range p.batches {
 		if i > 0 {
 			if err := pause(c.ctx, c.connector.config.Market.spec().subscribeEvery); err != nil {
 				return err
 			}
 		}
-		c.requests++
-		for _, stream := range batch {
-			if _, channel, _ := strings.Cut(stream, "@"); diffs(channel) {
-				c.asked[c.requests] = append(c.asked[c.requests], symbolOf(stream))
-			}
+		if err := c.subscribe(ws, batch); err != nil {
+			return err
 		}
-		if err := ws.WriteJSON(request{"SUBSCRIBE", batch, c.requests}); err != nil {
-			return fmt.Errorf("subscribe: %w", err)
+	}
+	return nil
+}
+
+// subscribe sends one request for streams.
+func (c *connection) subscribe(ws *feeds.WS, streams []string) error {
+	c.mu.Lock()
+	c.requests++
+	id := c.requests
+	for _, stream := range streams {
+		if _, channel, _ := strings.Cut(stream, "@"); diffs(channel) {
+			c.asked[id] = append(c.asked[id], symbolOf(stream))
 		}
+	}
+	c.mu.Unlock()
+	if err := ws.WriteJSON(request{"SUBSCRIBE", streams, id}); err != nil {
+		return fmt.Errorf("subscribe: %w", err)
 	}
 	return nil
 }
@@ -197,8 +213,10 @@ func (c *connection) inspect(payload []byte) {
 		c.attempt.Problem(p)
 		return
 	}
+	c.mu.Lock()
 	symbols := c.asked[*a.ID]
 	delete(c.asked, *a.ID)
+	c.mu.Unlock()
 	for _, s := range symbols {
 		_ = c.snapshots.Ask(s) // fails when the connection has ended
 	}

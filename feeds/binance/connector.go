@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/quotewire/quotewire/feeds"
 )
 
@@ -74,7 +76,8 @@ func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connec
 	if err != nil {
 		return nil, err
 	}
-	conn := &connection{connector: c, attempt: a, asked: make(map[int][]string)}
+	conn := &connection{connector: c, attempt: a, asked: make(map[int][]string),
+		pace: rate.NewLimiter(rate.Every(c.config.Market.spec().subscribeEvery), 1)}
 	conn.ctx, conn.cancel = context.WithCancel(ctx)
 	conn.snapshots = &feeds.Snapshots{REST: c.rest, Attempt: a, URL: c.depthURL, Weight: c.config.Market.weight(c.config.Depth)}
 	for _, p := range plans(c.config, symbols) {
@@ -114,7 +117,7 @@ func (c *Connector) reference(ctx context.Context, a *feeds.Attempt) ([]string, 
 		known[s.Symbol] = true
 	}
 	var symbols []string
-	for _, s := range c.config.Symbols {
+	for _, s := range a.Symbols(c.config.Symbols) {
 		if known[s] {
 			symbols = append(symbols, s)
 		} else {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/quotewire/quotewire/feeds"
@@ -60,7 +61,7 @@ func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connec
 	}
 	conn := &connection{ws: ws, config: c.config, attempt: a}
 	conn.orders.begin(ctx, a, c)
-	for part := range slices.Chunk(c.config.Products, perSubscribe) {
+	for part := range slices.Chunk(a.Symbols(c.config.Products), perSubscribe) {
 		conn.batches = append(conn.batches, slices.Clone(part))
 	}
 	for _, products := range conn.batches {
@@ -78,9 +79,12 @@ type connection struct {
 	ws      *feeds.WS
 	config  Config
 	attempt *feeds.Attempt
+	failed  error // the next Next returns it
+
+	mu      sync.Mutex
 	batches [][]string // products as they were subscribed, without refused ones
-	failed  error      // the next Next returns it
-	orders             // of the full channel
+
+	orders // of the full channel
 }
 
 func (c *connection) send(kind string, products, channels []string) error {
@@ -118,6 +122,8 @@ func (c *connection) refused(r refusal) error {
 		return &feeds.DisconnectError{Cause: feeds.CauseRefused, Err: errors.New(r.String())}
 	}
 	c.attempt.Problem(r.String())
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for i, products := range c.batches {
 		bad := r.product(products)
 		if bad == "" {

@@ -68,6 +68,7 @@ func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connec
 		return nil, err
 	}
 	conn := &connection{ws: ws, config: c.config, attempt: a, token: token, rest: c.rest}
+	conn.config.Symbols = a.Symbols(c.config.Symbols)
 	ctx, conn.cancel = context.WithCancel(ctx)
 	if err := conn.begin(); err != nil {
 		conn.Close()

@@ -26,6 +26,11 @@ var yes, no = true, false
 // because they carry the precisions that the checksums of books need.
 func subscriptions(c Config) []request {
 	rs := []request{{"subscribe", params{Channel: "instrument", Snapshot: &yes}}}
+	return append(rs, symbolSubscriptions(c)...)
+}
+
+// symbolSubscriptions returns the requests for the symbols alone.
+func symbolSubscriptions(c Config) (rs []request) {
 	for part := range slices.Chunk(c.Symbols, perSubscribe) {
 		if c.Book {
 			rs = append(rs, c.bookSubscription(part, ""))

@@ -38,6 +38,8 @@ type Config struct {
 	// Subscriptions are as the provider spells them, channel and symbol or *:
 	// T.AAPL, Q.*, XL2.BTC-USD. Split at the first dot: T.BRK.B.
 	Subscriptions []string
+	// Channels are those that a symbol is subscribed to which a feeds.Demand wants.
+	Channels []string
 	// AnswerWait is how long the answer to a subscription is waited for. One that
 	// has none by then is told as a problem, by name: a refusal does not say what
 	// it is about, and an unknown channel gets no answer at all. Default 10 s.

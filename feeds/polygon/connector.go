@@ -68,11 +68,12 @@ func (c *Connector) Idle() bool { return true }
 // again. Acknowledgements are not waited for: some subscriptions never get one.
 func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connection, error) {
 	conn := &connection{
-		url:     strings.TrimSuffix(c.config.URL, "/") + "/" + c.config.Market,
-		ctx:     ctx,
-		attempt: a,
-		line:    newLifeline(c.logger, c.config.APIKey),
-		resumed: make(chan struct{}, 1),
+		connector: c,
+		url:       strings.TrimSuffix(c.config.URL, "/") + "/" + c.config.Market,
+		ctx:       ctx,
+		attempt:   a,
+		line:      newLifeline(c.logger, c.config.APIKey),
+		resumed:   make(chan struct{}, 1),
 	}
 	var noRetries uint64
 	client, err := polygonws.New(polygonws.Config{
@@ -97,7 +98,11 @@ func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connec
 	if err := conn.dial(); err != nil {
 		return nil, err
 	}
-	if err := conn.signIn(c.groups, c.config.AnswerWait); err != nil {
+	groups, err := c.wanted(a)
+	if err == nil {
+		err = conn.signIn(groups, c.config.AnswerWait)
+	}
+	if err != nil {
 		conn.Close()
 		return nil, err
 	}
@@ -107,15 +112,16 @@ func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connec
 // connection is one connection to Polygon. Next and Close belong to one
 // goroutine.
 type connection struct {
-	url      string
-	ctx      context.Context
-	attempt  *feeds.Attempt
-	client   *polygonws.Client
-	line     *lifeline
-	resumed  chan struct{} // the library reconnected although it should not
-	greeted  bool          // the server has said "connected"
-	signedIn bool
-	failed   error // the next Next returns it
+	connector *Connector
+	url       string
+	ctx       context.Context
+	attempt   *feeds.Attempt
+	client    *polygonws.Client
+	line      *lifeline
+	resumed   chan struct{} // the library reconnected although it should not
+	greeted   bool          // the server has said "connected"
+	signedIn  bool
+	failed    error // the next Next returns it
 
 	unanswered map[string]bool  // subscriptions without an answer
 	overdue    <-chan time.Time // when they are told; nil if there are none
