@@ -52,21 +52,21 @@ type Cause uint8
 
 // The causes.
 const (
-	CauseNone        Cause = iota
-	CauseConnected         // connection came up; waiting for a snapshot
-	CauseLost              // connection lost
-	CauseMute              // connection mute
-	CauseGap               // a message was lost
-	CauseChecksum          // the venue's checksum did not match
-	CauseCrossed           // the venue's own book was crossed after a whole message
-	CauseOverflow          // a number did not fit the instrument's scale
-	CauseTradingHalt       // the venue's trading status
-	CauseRestarted         // the process that keeps the books was restarted
-	CauseCross             // of a net quote's leg: what converts its currency is not live
-	CauseNoFee             // of a net quote's leg: the venue's fee is not known
-	CauseCadence           // nothing came for longer than the symbol's own cadence
-	CauseClosed            // nothing comes while the market is closed
-	CauseUnsubscribed      // nobody wanted it
+	CauseNone         Cause = iota
+	CauseConnected          // connection came up; waiting for a snapshot
+	CauseLost               // connection lost
+	CauseMute               // connection mute
+	CauseGap                // a message was lost
+	CauseChecksum           // the venue's checksum did not match
+	CauseCrossed            // the venue's own book was crossed after a whole message
+	CauseOverflow           // a number did not fit the instrument's scale
+	CauseTradingHalt        // the venue's trading status
+	CauseRestarted          // the process that keeps the books was restarted
+	CauseCross              // of a net quote's leg: what converts its currency is not live
+	CauseNoFee              // of a net quote's leg: the venue's fee is not known
+	CauseCadence            // nothing came for longer than the symbol's own cadence
+	CauseClosed             // nothing comes while the market is closed
+	CauseUnsubscribed       // nobody wanted it
 )
 
 var causeNames = [...]string{"", "connected", "lost", "mute", "gap", "checksum", "crossed",
