@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -145,7 +146,9 @@ func TestSlowRequest(t *testing.T) {
 		defer closeAll()
 		c := s.dial("")
 		begin := time.Now()
-		go func() {
+		var writing sync.WaitGroup
+		defer writing.Wait()
+		writing.Go(func() {
 			for {
 				if _, err := c.conn.NetConn().Write([]byte{finText}); err != nil {
 					return
@@ -160,7 +163,7 @@ func TestSlowRequest(t *testing.T) {
 					}
 				}
 			}
-		}()
+		})
 		_ = c.conn.SetReadDeadline(time.Time{})
 		var closed *websocket.CloseError
 		for {
