@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint audit fmt bench bench-peers bench-dashboard bench-memory fuzz chaos generate
+.PHONY: help run build test lint audit fmt bench bench-peers bench-dashboard bench-memory fuzz corpus chaos generate
 
 GO ?= go
 
@@ -51,6 +51,13 @@ fuzz: ## Run every fuzz target for FUZZTIME each
 	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
 	  done; \
 	done
+
+corpus: ## Keep what fuzzing the decoders has found, for tests and the next fuzzing
+	@mkdir -p normalizer/testdata/corpus
+	@for d in $$($(GO) env GOCACHE)/fuzz/$$($(GO) list ./normalizer)/Fuzz*; do \
+	  f=normalizer/testdata/corpus/$$(basename $$d).txt; touch $$f; \
+	  { cat $$f; sed -n 's/^\[\]byte(\(.*\))$$/\1/p' $$d/*; } | awk 'length < 4096' | LC_ALL=C sort -u > $$f.new && mv $$f.new $$f; \
+	done; wc -l normalizer/testdata/corpus/*.txt
 
 SEEDS ?= 1000
 chaos: ## Run SEEDS seeds of random faults through feeds, decoders and books

@@ -439,6 +439,7 @@ func FuzzAlpacaMessagePack(f *testing.F) {
 		f.Add(pack(f, listOf(m)))
 	}
 	f.Add([]byte("\xc7\x0c\xff\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x02"))
+	addCorpus(f)
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		r := newRig(t, "alpaca")
 		d := r.d.(*alpaca)

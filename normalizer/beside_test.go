@@ -21,6 +21,7 @@ func fuzzBeside(f *testing.F, provider string, urls []string, image, change stri
 	for _, s := range append(seeds, image, change, change+change, change[:len(change)/2], image[:len(image)/2]) {
 		f.Add([]byte(s))
 	}
+	addCorpus(f)
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		r := newRig(t, provider)
 		dst := r.reply(urls[0], image)

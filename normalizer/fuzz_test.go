@@ -16,6 +16,7 @@ func fuzzDecoder(f *testing.F, provider, sound string, seeds ...string) {
 	for _, s := range append(seeds, sound, sound+sound, sound[:len(sound)/2]) {
 		f.Add([]byte(s))
 	}
+	addCorpus(f)
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		r := newRig(t, provider)
 		dst := r.decode(sound)
