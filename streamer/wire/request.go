@@ -278,7 +278,7 @@ func (r *Request) Append(dst []byte) []byte {
 			if math.IsInf(r.Speed, 1) {
 				dst = append(dst, `"max"`...)
 			} else {
-				dst = strconv.AppendFloat(dst, r.Speed, 'f', -1, 64)
+				dst = strconv.AppendFloat(dst, r.Speed, 'g', -1, 64)
 			}
 		case FieldGroup:
 			dst = appendString(dst, market.Format(r.Group, r.GroupDecimals))
