@@ -48,11 +48,13 @@ func (s *session) fetch(req *wire.Request) *wire.Error {
 	r := *req
 	s.post(t.lane, func(int64) {
 		f := &fetch{sub: u}
-		to := min(r.To, t.seq)
-		f.parts = t.log.between(t.epochN, max(r.From, 1), to)
+		// The first message after the beginning is 1: an answer of nothing tells a
+		// range of nothing.
+		from, to := max(r.From, 1), min(r.To, t.seq)
+		f.parts = t.log.between(t.epochN, from, to)
 		n := len(f.parts)
 		ack := wire.Ack{ID: r.ID, Op: r.Op, Streams: []wire.Granted{{SID: t.sid, Channel: t.key.channel, Symbol: t.symbol}},
-			From: r.From, To: to, Messages: &n}
+			From: from, To: to, Messages: &n}
 		b, err := s.format.Append(nil, &ack)
 		if err != nil {
 			s.hub.cfg.Logger.Error("encode message", "err", err)

@@ -450,7 +450,7 @@ func (c *modelClient) ack(m *wire.Ack) {
 		switch m.Op {
 		case wire.OpFetch:
 			if *m.Messages > 0 {
-				c.fetches[g.SID] = &modelFetch{max(m.From, 1) - 1, m.To, *m.Messages}
+				c.fetches[g.SID] = &modelFetch{m.From - 1, m.To, *m.Messages}
 			} else if m.From <= m.To {
 				c.w.t.Fatalf("nothing of %d to %d", m.From, m.To)
 			}
