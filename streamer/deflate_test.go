@@ -109,9 +109,17 @@ func readBook(t *testing.T, s *server, format wire.Format, compress bool) []byte
 		if err != nil {
 			t.Fatal(err)
 		}
-		parts := [][]byte{b}
-		if format == wire.FormatJSON {
-			parts = bytes.Split(b, newline)
+		// Others may be in the same frame.
+		parts := bytes.Split(b, newline)
+		if format == wire.FormatProto {
+			var r wire.ProtoReader
+			for parts = nil; len(b) > 0; {
+				var part []byte
+				if part, b, err = r.Cut(b); err != nil {
+					t.Fatal(err)
+				}
+				parts = append(parts, part)
+			}
 		}
 		for _, part := range parts {
 			if len(part) > 10_000 {
