@@ -13,7 +13,7 @@ build: ## Build ./bin/quotewire
 	$(GO) build -o bin/quotewire ./cmd/quotewire
 
 test: ## Run all tests with the race detector, then ten thousand random tapes and three thousand markets without
-	$(GO) test -race ./...
+	$(GO) test -race -timeout 30m ./...
 	$(GO) test ./orderbook -run TestTapeEqualsModel -seeds 10000
 	$(GO) test ./orderbook -run TestShardEqualsModel -rapid.checks 3000
 

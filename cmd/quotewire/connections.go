@@ -206,8 +206,12 @@ func (s *service) standing(ctx context.Context, from, to string) (feeds.Standing
 }
 
 // closed returns when silence of a feed means nothing, because its market is
-// closed; nil for one that never is.
+// closed; nil for one that never is, and where the config itself says how long a
+// silence may last.
 func closed(c feedConfig) func(time.Time) bool {
+	if c.Mute.Duration > 0 {
+		return nil
+	}
 	if c.Provider != "polygon" && c.Provider != "alpaca" || c.Market == "crypto" || c.Market == "test" {
 		return nil
 	}
