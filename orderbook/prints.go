@@ -20,8 +20,9 @@ func (s *Shard) trade(b *book, e *market.Event) {
 	}
 }
 
-// maxEarly bounds the prints of a line that wait for another's.
-const maxEarly = 64
+// maxEarly bounds the prints of a line that wait for another's: some seconds of a
+// busy symbol, which is how far a line may be behind when another comes up.
+const maxEarly = 512
 
 // isEarly reports whether a print of a line that has just come up is ahead of
 // those that another line has brought, so that the prints between, from before
@@ -42,9 +43,12 @@ func (b *book) isEarly(e *market.Event) bool {
 // release takes the prints that waited and no longer do.
 func (s *Shard) release(v *venue) {
 	for _, b := range v.books {
-		for len(b.early) > 0 && b.early[0].TradeSequence <= v.lastTrade+1 {
-			s.takeEarly(b)
+		n := 0
+		for n < len(b.early) && b.early[n].TradeSequence <= v.lastTrade+1 {
+			s.takePrint(b, &b.early[n])
+			n++
 		}
+		b.early = slices.Delete(b.early, 0, n)
 	}
 }
 
@@ -52,16 +56,14 @@ func (s *Shard) release(v *venue) {
 // will not come. The lost book's own wait on for another line.
 func (s *Shard) releaseAll(v *venue, lost *book) {
 	for _, b := range v.books {
-		for b != lost && len(b.early) > 0 {
-			s.takeEarly(b)
+		if b == lost {
+			continue
 		}
+		for i := range b.early {
+			s.takePrint(b, &b.early[i])
+		}
+		b.early = slices.Delete(b.early, 0, len(b.early))
 	}
-}
-
-func (s *Shard) takeEarly(b *book) {
-	e := b.early[0]
-	b.early = slices.Delete(b.early, 0, 1)
-	s.takePrint(b, &e)
 }
 
 // takePrint takes a print whose turn it is.
