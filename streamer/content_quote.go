@@ -32,6 +32,7 @@ type quoteContent struct {
 	scale      market.Scale
 	sent, next quoteState
 	bid, ask   priceRange // since the last message, for conflated streams
+	marked     bool       // somebody was told that it is stale, before a message told all
 }
 
 // expires returns when the quote becomes too old, in lane time; false if it has no
@@ -45,13 +46,22 @@ func (c *quoteContent) tooOld(q *quoteState) bool {
 	return can && c.lane.now >= at
 }
 
+// mark reports whether the quote that was sent is too old by now, to tell one
+// subscriber. While a conflated change waits the others are not told yet: the next
+// message then says of all how it is.
+func (c *quoteContent) mark() bool {
+	old := c.tooOld(&c.sent)
+	c.marked = c.marked || old && !c.sent.stale
+	return old
+}
+
 // expire appends what there is to say when time alone has passed: that the quote
 // that was sent has become too old. False if it has not, or was so before.
 func (c *quoteContent) expire(dst []byte) ([]byte, bool) {
 	if c.sent.stale || !c.tooOld(&c.sent) {
 		return dst, false
 	}
-	c.sent.stale = true
+	c.sent.stale, c.marked = true, false
 	return c.key.format.Bool(dst, wire.KeyStale, true), true
 }
 
@@ -193,7 +203,7 @@ func (c *quoteContent) readFirmness(n *quoteState, w *orderbook.VenueView) {
 
 func (c *quoteContent) load(v *orderbook.View) {
 	c.scale = v.Scale
-	c.bid, c.ask = priceRange{}, priceRange{}
+	c.bid, c.ask, c.marked = priceRange{}, priceRange{}, false
 	c.read(v)
 	if c.key.venue != market.Consolidated {
 		c.next.at = 0
@@ -220,8 +230,8 @@ func (c *quoteContent) delta(dst []byte, v *orderbook.View) ([]byte, bool) {
 	if is.Crossed() != was.Crossed() {
 		dst = appendFlag(f, dst, wire.KeyCrossed, is.Crossed())
 	}
-	if is.stale != was.stale {
-		dst = appendFlag(f, dst, wire.KeyStale, is.stale)
+	if is.stale != was.stale || c.marked {
+		dst, c.marked = appendFlag(f, dst, wire.KeyStale, is.stale), false
 	}
 	if is.Inverted != was.Inverted {
 		if is.Inverted != 0 {
@@ -376,7 +386,7 @@ func (c *quoteContent) snapshot(dst []byte) []byte {
 	if s.Crossed() {
 		dst = f.Bool(dst, wire.KeyCrossed, true)
 	}
-	if c.tooOld(s) {
+	if c.mark() {
 		dst = f.Bool(dst, wire.KeyStale, true)
 	}
 	if s.Inverted != 0 {

@@ -505,7 +505,7 @@ func (t *topic) encodeNothing(now int64) []byte {
 		l.buf, l.mark = f.BeginDelta(l.buf[:0], &h)
 		l.buf = f.Nothing(l.buf)
 		if c, ok := t.content.(*quoteContent); ok && c.key.maxAge > 0 {
-			l.buf = appendFlag(f, l.buf, wire.KeyStale, c.tooOld(&c.sent)) // it may have become so since
+			l.buf = appendFlag(f, l.buf, wire.KeyStale, c.mark()) // it may have become so since
 		}
 	}
 	return f.Finish(l.buf, l.mark, t.key.channel)
