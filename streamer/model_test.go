@@ -609,9 +609,24 @@ func (c *modelClient) aged(st *modelStream, msg []byte, m *wire.State) {
 		if st.stale {
 			c.fatal(msg, "stale")
 		}
-	} else if is := limit.Microseconds(); age > is+1 && !st.stale || age < is-1 && st.stale {
+	} else if is := limit.Microseconds(); age > is+1 && !st.stale && m.TX-c.remade(st)/1000 > is+1 || age < is-1 && st.stale {
 		c.fatal(msg, "stale is %v at an age of %d of %d µs", st.stale, age, is)
 	}
+}
+
+// remade returns when the quote that a stream shows was last made anew as it is:
+// that moves no position, and yet it is as old as that.
+func (c *modelClient) remade(st *modelStream) (at int64) {
+	id, _ := c.w.dir.Lookup(st.symbol)
+	for _, g := range c.w.known[id].given {
+		if g.seq <= st.seq || strconv.FormatUint(g.epoch, 16) != st.epoch {
+			continue
+		}
+		if v := c.w.at(st.symbol, st.epoch, g.seq); c.w.differs(st, v) == nil {
+			at = max(at, v.Quote.Received)
+		}
+	}
+	return at
 }
 
 // apply changes the view by the fields of a message.
