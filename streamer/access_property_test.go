@@ -2,6 +2,7 @@ package streamer
 
 import (
 	"bufio"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -28,6 +29,7 @@ import (
 // venue that it has no right to, nothing younger than its delay by what it tells
 // and by ts and rx.
 func TestNobodySeesMore(t *testing.T) {
+	fewerUnderRace(t, 8)
 	rapid.Check(t, func(rt *rapid.T) {
 		seed := rapid.Uint64().Draw(rt, "seed")
 		var wrong string
@@ -36,6 +38,18 @@ func TestNobodySeesMore(t *testing.T) {
 			rt.Fatal(wrong)
 		}
 	})
+}
+
+// fewerUnderRace bounds a property's checks under the race detector, where each
+// takes a second, unless -rapid.checks says how many.
+func fewerUnderRace(t *testing.T, n int) {
+	f := flag.Lookup("rapid.checks")
+	if was := f.Value.String(); raceEnabled && was == f.DefValue {
+		t.Cleanup(func() { _ = f.Value.Set(was) })
+		if err := f.Value.Set(strconv.Itoa(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // watch is a market and clients whose every message is looked at.

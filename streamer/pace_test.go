@@ -26,6 +26,10 @@ func (s *slowly) took(n int) { time.Sleep(time.Duration(int64(n) * s.every.Load(
 func TestWidening(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const symbols = 20
+		step := 10 * time.Millisecond
+		if raceEnabled {
+			step = 25 * time.Millisecond // it takes as long as there are changes
+		}
 		s, closeAll := servePipe(t, Config{Heartbeat: time.Second, ReadTimeout: time.Hour})
 		defer closeAll()
 		for i := range symbols {
@@ -69,7 +73,7 @@ func TestWidening(t *testing.T) {
 			go read(c, &lines[i], &stats[i], done[i])
 		}
 		run := func(d time.Duration) {
-			for begin := time.Now(); time.Since(begin) < d; time.Sleep(10 * time.Millisecond) {
+			for begin := time.Now(); time.Since(begin) < d; time.Sleep(step) {
 				for i := range symbols {
 					s.change(i)
 				}
