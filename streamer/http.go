@@ -20,7 +20,7 @@ import (
 //
 //	GET /v1/stream                      the protocol over a WebSocket
 //	GET /v1/sse                         one subscription as Server-Sent Events
-//	GET /v1/snapshot/{channel}/{symbol} a snapshot as plain JSON; ?venue=, ?depth= and ?bar=
+//	GET /v1/snapshot/{channel}/{symbol} a snapshot as plain JSON; ?venue=, ?depth=, ?group= and ?bar=
 //	GET /v1/orders/{symbol}             a venue's single orders; ?venue=, ?side=, ?levels= and ?order=
 //	GET /v1/symbols                     what can be subscribed
 //	GET /v1/status                      health of feeds and venues
@@ -160,6 +160,14 @@ func (h *Hub) serveSnapshot(w http.ResponseWriter, r *http.Request, rights *auth
 				return
 			}
 			key.depth = n
+		}
+		if text := r.URL.Query().Get("group"); text != "" {
+			step, decimals, err := wire.ParseGroup(text)
+			if err != nil {
+				replyError(w, http.StatusBadRequest, wire.CodeBadRequest, err.Error())
+				return
+			}
+			key.group = orderbook.Group{Step: step, Decimals: decimals}
 		}
 	}
 	// First, so that the answer does not tell whether there is such a symbol.

@@ -39,6 +39,9 @@ func TestSnapshotPage(t *testing.T) {
 	if m := snapshot("book/BTC-USD?depth=2&venue=kraken"); len(m.Bids) != 2 || m.Bids[0].Price != "99.9" || m.Venue != "kraken" {
 		t.Errorf("book is %+v", m)
 	}
+	if m := snapshot("book/BTC-USD?depth=1&group=0.50"); len(m.Bids) != 1 || m.Bids[0].Price != "100" || m.Asks[0].Price != "100.5" {
+		t.Errorf("book is %+v", m)
+	}
 	if m := snapshot("quote/BTC-USD"); m.Bid.Value != "100" || m.Ask.Value != "100.1" || m.Seq != 3 {
 		t.Errorf("quote is %+v", m)
 	}
@@ -58,6 +61,7 @@ func TestSnapshotPage(t *testing.T) {
 		"book/BTC-USD?venue=nowhere":   {404, wire.CodeBadRequest},
 		"ticker/BTC-USD?venue=kraken":  {400, wire.CodeBadRequest},
 		"book/BTC-USD?depth=1001":      {400, wire.CodeInvalidDepth},
+		"book/BTC-USD?group=0":         {400, wire.CodeBadRequest},
 		"book/BTC-USD?depth=ten":       {400, wire.CodeInvalidDepth},
 		"book/BTC-USD?depth=-1":        {400, wire.CodeInvalidDepth},
 		"book/%22%5C%00?venue=kraken&": {404, wire.CodeUnknownSymbol},

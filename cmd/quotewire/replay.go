@@ -151,6 +151,7 @@ type subscribeFlags struct {
 	depth             int
 	venue             string
 	venues            bool
+	group             string
 	cmd               *cobra.Command
 }
 
@@ -162,6 +163,7 @@ func (f *subscribeFlags) register(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&f.depth, "depth", wire.DefaultDepth, "levels a side of a book; 0 is all")
 	cmd.Flags().StringVar(&f.venue, "venue", wire.Consolidated, "one venue's own view")
 	cmd.Flags().BoolVar(&f.venues, "venues", false, "split levels of the consolidated book by venue")
+	cmd.Flags().StringVar(&f.group, "group", "", "price step that a book's levels are summed by, such as 0.5")
 }
 
 // intervalValue reads an interval flag: a duration, where "0" needs no unit.
@@ -202,6 +204,13 @@ func (f *subscribeFlags) requests() ([]wire.Request, error) {
 			r.Depth, r.Given = f.depth, r.Given|wire.FieldDepth
 			if f.venues {
 				r.Venues, r.Given = true, r.Given|wire.FieldVenues
+			}
+			if f.group != "" {
+				var err error
+				if r.Group, r.GroupDecimals, err = wire.ParseGroup(f.group); err != nil {
+					return nil, fmt.Errorf("--%w", err)
+				}
+				r.Given |= wire.FieldGroup
 			}
 		}
 		if f.cmd.Flags().Changed("interval") {

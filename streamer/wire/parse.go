@@ -356,10 +356,9 @@ func (r *Request) set(f Field, raw json.RawMessage) *refusal {
 		var text string
 		p, d, err := market.Price(0), market.Decimals(0), error(nil)
 		if unmarshalString(raw, &text) {
-			p, d, err = market.ParsePrice(text)
-			p, d = market.Trim(p, d, 0)
+			p, d, err = ParseGroup(text)
 		}
-		if p <= 0 || d > MaxGroupDecimals || err != nil {
+		if p == 0 || err != nil {
 			return bad(`field "group": want a price step such as "0.5", with at most %d decimals, got %s`, MaxGroupDecimals, quoteCut(string(raw)))
 		}
 		r.Group, r.GroupDecimals = p, d
@@ -599,3 +598,13 @@ func opNames() string {
 }
 
 func channelList() string { return strings.Join(channelNames[1:], ", ") }
+
+// ParseGroup reads a price step that a book's levels are grouped by, above 0, with
+// at most [MaxGroupDecimals].
+func ParseGroup(text string) (market.Price, market.Decimals, error) {
+	p, d, err := market.ParsePrice(text)
+	if p, d = market.Trim(p, d, 0); err != nil || p <= 0 || d > MaxGroupDecimals {
+		return 0, 0, fmt.Errorf("group: want a price step such as 0.5, with at most %d decimals", MaxGroupDecimals)
+	}
+	return p, d, nil
+}
