@@ -45,6 +45,7 @@ type conn struct {
 	queue  []outgoing
 	bytes  int
 	closed bool // nothing more is queued
+	gone   bool // the connection is half open: nobody is here any more
 	wake   chan struct{}
 	done   chan struct{}
 	once   sync.Once
@@ -58,7 +59,37 @@ type conn struct {
 
 func newConn(s *Server, ws *websocket.Conn) *conn {
 	ws.SetReadLimit(readLimit)
-	return &conn{s: s, ws: ws, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	c := &conn{s: s, ws: ws, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	pong := ws.PingHandler()
+	ws.SetPingHandler(func(data string) error {
+		if c.vanished() {
+			return nil
+		}
+		return pong(data)
+	})
+	farewell := ws.CloseHandler()
+	ws.SetCloseHandler(func(code int, text string) error {
+		if c.vanished() {
+			return nil
+		}
+		return farewell(code, text)
+	})
+	return c
+}
+
+// vanish makes the connection half open.
+func (c *conn) vanish() {
+	c.mu.Lock()
+	c.closed, c.gone = true, true
+	c.queue = nil
+	c.mu.Unlock()
+	c.deadline(0)
+}
+
+func (c *conn) vanished() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.gone
 }
 
 // deadline sets how long the client has for what it must send first; 0 lifts it.
@@ -70,14 +101,15 @@ func (c *conn) deadline(d time.Duration) {
 	c.ws.NetConn().SetReadDeadline(t)
 }
 
-// enqueue queues a frame. A connection whose queue is full is cut.
+// enqueue queues a frame. A connection whose queue is full is cut. One frame counts
+// for half of it at most, so that one that is larger by order goes out.
 func (c *conn) enqueue(data []byte) {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
 		return
 	}
-	if c.bytes+len(data) > c.s.cfg.QueueBytes {
+	if c.bytes+min(len(data), c.s.cfg.QueueBytes/2) > c.s.cfg.QueueBytes {
 		c.closed = true
 		c.queue = nil
 		c.mu.Unlock()
@@ -127,6 +159,10 @@ func (c *conn) read() error {
 	for {
 		_, b, err := c.ws.ReadMessage()
 		if err != nil {
+			if c.vanished() { // TCP goes on until the client, or Close, ends it
+				_, _ = io.Copy(io.Discard, c.ws.NetConn())
+				return err
+			}
 			c.mu.Lock()
 			ending := c.closed
 			c.mu.Unlock()

@@ -33,6 +33,12 @@ func orders() []fault {
 		{"refuse_keys", "answers every key with a refusal, or ends that", []string{"on"}, func(s *Server, p *params) { p.flag(s.RefuseKeys) }},
 		{"refuse_connections", "answers upgrades with 503, or ends that", []string{"on"}, func(s *Server, p *params) { p.flag(s.RefuseConnections) }},
 		{"mute", "keeps sockets open and says nothing, or ends that", []string{"on"}, func(s *Server, p *params) { p.flag(s.Mute) }},
+		{"half_open", "leaves the connections that are open now half open for good: nothing is sent, read or answered", nil, func(s *Server, _ *params) { s.HalfOpen() }},
+		{"skew", "lets the venue's clock run ahead by a duration, behind if it is negative; 0s ends that", []string{"d"}, func(s *Server, p *params) {
+			if d := p.offset("d"); p.err == nil {
+				s.Skew(d)
+			}
+		}},
 		{"stall", "lets nothing through until it ends, then everything", []string{"on"}, func(s *Server, p *params) { p.flag(s.Stall) }},
 		{"lag", "makes everything late by a duration; 0s ends that", []string{"d"}, func(s *Server, p *params) {
 			if d := p.duration("d"); p.err == nil {
@@ -47,6 +53,15 @@ func orders() []fault {
 		{"repeat", "sends the next change of a symbol's book again later", []string{"symbol", "d"}, func(s *Server, p *params) { p.symbolFor(s.RepeatNext) }},
 		{"corrupt_checksum", "gives the next checksum of a symbol's book a wrong value", []string{"symbol"}, func(s *Server, p *params) { p.symbol(s.CorruptChecksum) }},
 		{"lose_snapshots", "skips the next n snapshots of a symbol's book", []string{"symbol", "n"}, func(s *Server, p *params) { p.symbolN(s.LoseSnapshots) }},
+		{"second_snapshot", "sends the image of a symbol's book again, unasked", []string{"symbol"}, func(s *Server, p *params) {
+			p.symbol(func(symbol string) { p.err = s.SecondSnapshot(symbol) })
+		}},
+		{"unknown_type", "sends a message of a type that the provider does not have", nil, func(s *Server, _ *params) { s.SendUnknown() }},
+		{"oversized", "sends one message of n bytes", []string{"n"}, func(s *Server, p *params) {
+			if n := p.number("n", 11, maxRaw); p.err == nil {
+				s.SendOversized(n)
+			}
+		}},
 		{"refuse_requests", "answers the next n requests over REST with a code, and retry_after, if given, in seconds", []string{"code", "n"}, func(s *Server, p *params) {
 			code, n := p.number("code", 400, 599), p.number("n", 0, 1_000_000)
 			if p.err == nil {
@@ -75,7 +90,7 @@ func orders() []fault {
 }
 
 // maxRaw bounds what can be sent raw: larger than any provider's frame limit.
-const maxRaw = 32 << 20
+const maxRaw = 40 << 20
 
 // Control returns a small HTTP surface on which faults of s can be ordered:
 //
@@ -143,6 +158,18 @@ func (p *params) duration(name string) time.Duration {
 	d, err := time.ParseDuration(p.text(name))
 	if p.err == nil && (err != nil || d < 0) {
 		p.err = fmt.Errorf("parameter %s: want a duration such as 250ms", name)
+	}
+	return d
+}
+
+// maxSkew keeps what a clock is off by far from where times end.
+const maxSkew = 365 * 24 * time.Hour
+
+// offset is a duration of either sign.
+func (p *params) offset(name string) time.Duration {
+	d, err := time.ParseDuration(p.text(name))
+	if p.err == nil && (err != nil || d.Abs() > maxSkew) {
+		p.err = fmt.Errorf("parameter %s: want a duration such as -250ms", name)
 	}
 	return d
 }

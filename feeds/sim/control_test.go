@@ -70,6 +70,10 @@ func TestControl(t *testing.T) {
 		"/faults/refuse_requests?n=1":       "parameter code is missing",
 		"/faults/late_answers":              "parameter d is missing",
 		"/faults/slow_requests?d=-1s":       "want a duration",
+		"/faults/skew?d=1y":                 "want a duration such as -250ms",
+		"/faults/skew?d=-99999h":            "want a duration such as -250ms",
+		"/faults/second_snapshot":           "parameter symbol is missing",
+		"/faults/oversized?n=1":             "want a number from 11",
 		"/faults/freeze_snapshots?symbol=X": "parameter on is missing",
 		"/faults/raw":                       "want a body",
 	} {

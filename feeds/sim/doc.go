@@ -54,5 +54,6 @@
 // take faults of their own: refusals, slow, late and stale answers.
 //
 // Faults are ordered by method ([Server.Kill], [Server.Mute],
-// [Server.CorruptChecksum] and others) and take effect at once.
+// [Server.CorruptChecksum] and others), or over HTTP (see [Control]), and take
+// effect at once.
 package sim

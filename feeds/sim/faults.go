@@ -38,6 +38,7 @@ type faults struct {
 	disturbed         map[string]*disturbance
 	line              line
 	rest              restFaults
+	skew              int64 // ns by which the venue's clock runs ahead
 }
 
 // checksum is the checksum to send for a symbol.
@@ -54,6 +55,9 @@ func (f *faults) checksum(symbol string, sum uint32) uint32 {
 func (s *Server) send(m message, to ...*conn) {
 	if s.faults.mute && m.kind != kindRaw {
 		return
+	}
+	if s.faults.skew != 0 && m.kind != kindRaw {
+		m.data = skewed(m.data, s.market.now, s.faults.skew)
 	}
 	if m.kind == kindBook && len(to) > 0 {
 		if n := s.faults.drop[m.symbol]; n > 1 {

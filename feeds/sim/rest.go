@@ -81,6 +81,9 @@ func (s *Server) serveREST(w http.ResponseWriter, r *http.Request) bool {
 			}
 		}
 	}
+	if f := &s.faults; f.skew != 0 {
+		body = skewed(body, s.market.now, f.skew)
+	}
 	if f.late > 0 && !s.pause(f.late, r) {
 		return true
 	}

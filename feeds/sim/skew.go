@@ -1,0 +1,82 @@
+package sim
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+)
+
+// Skew lets the venue's clock run ahead of the market's by d, behind if d is
+// negative, in all that is sent from now on, answers over HTTP included. 0 ends
+// that. Times of a sequence that is numbered by them move with it.
+func (s *Server) Skew(d time.Duration) { s.locked(func() { s.faults.skew = int64(d) }) }
+
+// skewWindow is how far from the market's time a number may be to be a time: no
+// price, size or number of a message is as close to it at the lengths below.
+const skewWindow = int64(48 * time.Hour)
+
+// timeUnits are the units of times on the wire, by their number of digits.
+var timeUnits = map[int]int64{10: 1e9, 13: 1e6, 16: 1e3, 19: 1}
+
+// skewed returns a message with the times in it moved by d. Times are told by
+// what they are on the wire: a text as of RFC 3339 in UTC, or a number of s, ms,
+// µs or ns near the market's time. So no protocol has to know of it, and none
+// forgets one. b is left as it is.
+func skewed(b []byte, now, d int64) []byte {
+	out := make([]byte, 0, len(b)+8)
+	for i := 0; i < len(b); {
+		if b[i] < '0' || b[i] > '9' {
+			out = append(out, b[i])
+			i++
+			continue
+		}
+		end := i
+		for end < len(b) && b[end] >= '0' && b[end] <= '9' {
+			end++
+		}
+		var before byte
+		if i > 0 {
+			before = b[i-1]
+		}
+		switch {
+		case part(before):
+			out = append(out, b[i:end]...)
+		case end-i == 4 && end < len(b) && b[end] == '-':
+			end += max(bytes.IndexByte(b[end:min(len(b), i+len(time.RFC3339Nano))], 'Z')+1, 0)
+			out = appendSkewedText(out, b[i:end], now, d)
+		default:
+			out = appendSkewedNumber(out, b[i:end], now, d)
+		}
+		i = end
+	}
+	return out
+}
+
+// part reports whether a digit after c is part of something that began before.
+func part(c byte) bool {
+	return c == '.' || c == '-' || c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+func near(at, now int64) bool { return at > now-skewWindow && at < now+skewWindow }
+
+func appendSkewedText(out, text []byte, now, d int64) []byte {
+	at, err := time.Parse(time.RFC3339Nano, string(text))
+	if err != nil || !near(at.UnixNano(), now) {
+		return append(out, text...)
+	}
+	layout := []byte("2006-01-02T15:04:05Z")
+	if point := bytes.IndexByte(text, '.'); point >= 0 { // as many digits as there were
+		layout = append(layout[:len(layout)-1], '.')
+		layout = append(append(layout, bytes.Repeat([]byte("0"), len(text)-point-2)...), 'Z')
+	}
+	return at.Add(time.Duration(d)).AppendFormat(out, string(layout))
+}
+
+func appendSkewedNumber(out, text []byte, now, d int64) []byte {
+	unit := timeUnits[len(text)]
+	n, err := strconv.ParseInt(string(text), 10, 64)
+	if unit == 0 || err != nil || !near(n*unit, now) {
+		return append(out, text...)
+	}
+	return strconv.AppendInt(out, n+d/unit, 10)
+}
