@@ -76,17 +76,17 @@ func TestHalfOpen(t *testing.T) {
 // not distrusted for it, and ends no trading day.
 func TestSkewedClocks(t *testing.T) {
 	w, s := cryptoWorld(t)
-	volume := func() (decimal.Decimal, error) {
-		var k struct {
-			Volume decimal.Decimal `json:"volume"`
-		}
-		err := get(s.url+"/v1/snapshot/ticker/BTC-USD", &k)
-		return k.Volume, err
+	type figures struct {
+		Open string `json:"open"`
+	}
+	ticker := func() (k figures, err error) {
+		err = get(s.url+"/v1/snapshot/ticker/BTC-USD", &k)
+		return k, err
 	}
 	day := time.Now().UTC().YearDay()
-	last, err := decimal.Decimal{}, error(nil)
-	eventually(t, "prints", func() error {
-		if last, err = volume(); err == nil && !last.IsPositive() {
+	var first figures
+	eventually(t, "prints", func() (err error) {
+		if first, err = ticker(); err == nil && first.Open == "" {
 			err = fmt.Errorf("none")
 		}
 		return err
@@ -94,18 +94,24 @@ func TestSkewedClocks(t *testing.T) {
 	for _, d := range []time.Duration{30 * time.Hour, -30 * time.Hour, 0} {
 		w.coinbase.Skew(d)
 		w.kraken.Skew(-d)
+		before := w.market.Trades(sim.Coinbase, "BTC-USD") + w.market.Trades(sim.Kraken, "BTC-USD")
+		eventually(t, "prints", func() error {
+			if n := w.market.Trades(sim.Coinbase, "BTC-USD") + w.market.Trades(sim.Kraken, "BTC-USD") - before; n < 20 {
+				return fmt.Errorf("only %d", n)
+			}
+			return nil
+		})
 		s.pass(t, w.market, time.Second)
 		if err := s.trusted(t); err != nil {
 			t.Errorf("%s ahead: %v", d, err)
 		}
-		now, err := volume()
+		now, err := ticker()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if now.LessThan(last) && time.Now().UTC().YearDay() == day {
-			t.Errorf("%s ahead: the day's volume fell from %s to %s", d, last, now)
+		if now.Open != first.Open && time.Now().UTC().YearDay() == day {
+			t.Errorf("%s ahead: the day began anew: %+v, before %+v", d, now, first)
 		}
-		last = now
 	}
 }
 
