@@ -100,7 +100,7 @@ var conformances = []conformance{
 		x.check(len(a.Streams) == 1 && a.Streams[0].Interval == "250ms" && a.Streams[0].Channel == wire.ChannelQuote)
 		want[*wire.Snapshot](c)
 	}},
-	{says: "a snapshot as plain JSON; `?venue=`, `?depth=`, `?venues=true`, `?bar=`; ETag of epoch and seq", run: func(x *exam) {
+	{says: "a snapshot as plain JSON; `?venue=`, `?depth=`, `?group=`, `?venues=true`, `?bar=`; ETag of epoch and seq", run: func(x *exam) {
 		for _, channel := range strings.Split(servedNames(), ", ") {
 			_, header, body := x.get("/v1/snapshot/" + channel + "/BTC-USD")
 			conforms(x.t, []byte(body))
