@@ -19,7 +19,6 @@ type ordersModel struct {
 	live      bool
 	depth     int
 	piecemeal bool
-	image     []modelOrder // of the snapshot that is coming in
 	orders    []modelOrder // at each price as they stand in the queue
 }
 

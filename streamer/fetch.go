@@ -1,6 +1,8 @@
 package streamer
 
 import (
+	"fmt"
+
 	"github.com/quotewire/quotewire/streamer/wire"
 )
 
@@ -8,9 +10,13 @@ import (
 // many messages as it says. What has been sent of it belongs to who has the
 // session's turn.
 type fetch struct {
-	sub   *sub
-	ack   []byte // nil once it has been sent
-	parts []fetched
+	sub      *sub
+	era      uint16       // the topic's, of the range
+	request  wire.Request // what was asked
+	from, to uint64       // the range that is answered; none where from is larger
+	ack      []byte       // nil until it is made
+	acked    bool         // it has been sent
+	parts    []fetched
 }
 
 // fetched is a message as it was sent, or a gap in its place.
@@ -47,20 +53,10 @@ func (s *session) fetch(req *wire.Request) *wire.Error {
 	}
 	r := *req
 	s.post(t.lane, func(int64) {
-		f := &fetch{sub: u}
 		// The first message after the beginning is 1: an answer of nothing tells a
 		// range of nothing.
-		from, to := max(r.From, 1), min(r.To, t.seq)
-		f.parts = t.log.between(t.epochN, from, to)
-		n := len(f.parts)
-		ack := wire.Ack{ID: r.ID, Op: r.Op, Streams: []wire.Granted{{SID: t.sid, Channel: t.key.channel, Symbol: t.symbol}},
-			From: from, To: to, Messages: &n}
-		b, err := s.format.Append(nil, &ack)
-		if err != nil {
-			s.hub.cfg.Logger.Error("encode message", "err", err)
-			return
-		}
-		f.ack = append(b, s.format.Separator()...)
+		f := &fetch{sub: u, era: t.era, request: r, from: max(r.From, 1), to: min(r.To, t.seq)}
+		f.parts = t.log.between(t.epochN, f.from, f.to)
 		s.mu.Lock()
 		s.fetches = append(s.fetches, f)
 		s.arrange(0)
@@ -95,12 +91,17 @@ func (l *frameLog) between(epoch, from, to uint64) []fetched {
 
 // refetch sends what has not been sent of a fetch.
 func (s *session) refetch(f *fetch, out output) error {
-	if f.ack != nil {
+	if !f.acked {
+		if err := s.acknowledge(f); err != nil {
+			s.hub.cfg.Logger.Error("encode message", "err", err)
+			f.parts = nil
+			return nil
+		}
 		if err := out.room(len(f.ack)); err != nil {
 			return err
 		}
 		out.add(f.ack, 1)
-		f.ack = nil
+		f.acked = true
 	}
 	for ; len(f.parts) > 0; f.parts = f.parts[1:] {
 		p := &f.parts[0]
@@ -118,5 +119,30 @@ func (s *session) refetch(f *fetch, out output) error {
 		s.tellScale(f.sub, p.frame, out)
 		out.add(p.frame.data, 1)
 	}
+	return nil
+}
+
+// acknowledge makes the ack of a fetch. A client that has not been told yet that a
+// new epoch began means the one that it knows, of which nothing is kept: the
+// numbers of one say nothing in the other.
+func (s *session) acknowledge(f *fetch) error {
+	if f.ack != nil {
+		return nil
+	}
+	u, t, r := f.sub, f.sub.topic, &f.request
+	if u.known && u.era != f.era {
+		f.to, f.parts = min(r.To, u.seq), nil
+		if f.from <= f.to {
+			f.parts = []fetched{{from: f.from, to: f.to}}
+		}
+	}
+	n := len(f.parts)
+	ack := wire.Ack{ID: r.ID, Op: r.Op, Streams: []wire.Granted{{SID: t.sid, Channel: t.key.channel, Symbol: t.symbol}},
+		From: f.from, To: f.to, Messages: &n}
+	b, err := s.format.Append(nil, &ack)
+	if err != nil {
+		return fmt.Errorf("acknowledge fetch: %w", err)
+	}
+	f.ack = append(b, s.format.Separator()...)
 	return nil
 }
