@@ -261,7 +261,11 @@ func (d *bybit) seen(m *bybitMessage) (*bybitListing, *fault) {
 	symbol := string(m.symbol)
 	canonical, class := l.canonical, l.class
 	if canonical == "" {
-		canonical, class, _ = bybitSymbol(d.category, symbol)
+		// Reference data lists symbols whose form says nothing too.
+		var ok bool
+		if canonical, class, ok = bybitSymbol(d.category, symbol); !ok {
+			return nil, d.blame(CauseBadSymbol, "symbol", m.topic)
+		}
 	}
 	id, err := d.register(canonical, symbol, class)
 	if err != nil {

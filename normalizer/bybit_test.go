@@ -200,6 +200,17 @@ func TestBybitInstruments(t *testing.T) {
 	r.want(reply("spot", strings.Replace(body, "Trading", "Closed", 1)), "status BTC-USDT @bybit closed +last")
 }
 
+// That reference data lists a symbol does not make its name known.
+func TestBybitListedSymbolWithoutAName(t *testing.T) {
+	r := newBybitRig(t, "linear")
+	body := `{"retCode":0,"result":{"category":"linear","list":[{"symbol":"ABCXYZ","baseCoin":"AB","quoteCoin":"CXYZ","status":"Trading","lotSizeFilter":{"qtyStep":"1"},"priceFilter":{"tickSize":"1"}}]}}`
+	if _, err := r.d.Decode(nil, feeds.Frame{Kind: feeds.Reply, URL: "http://x/v5/market/instruments-info?category=linear", Received: received, Payload: []byte(body)}); err != nil {
+		t.Fatal(err)
+	}
+	events, _ := r.refuse(CauseBadSymbol, strings.ReplaceAll(bybitSnapshot, "BTCUSDT", "ABCXYZ"))
+	r.want(events, "gap @bybit +last")
+}
+
 func FuzzBybit(f *testing.F) {
 	fuzzDecoder(f, "bybit", bybitSnapshot, bybitDelta, bybitOne, bybitTrade, bybitAck, bybitFull, bybitPart,
 		`{"success":false,"ret_msg":"no","op":"subscribe"}`, bybitU(bybitDelta, "1"))
