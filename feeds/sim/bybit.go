@@ -3,6 +3,7 @@ package sim
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,8 +21,8 @@ var bybitDepths = []struct {
 }{{1, 10e6}, {50, 20e6}, {200, 100e6}, {500, 100e6}, {1000, 200e6}}
 
 // bybit speaks Bybit's public WebSocket v5 on the paths /v5/public/spot and
-// /v5/public/linear, which show the same pairs: order books and trades. Its state
-// is guarded by Market.mu.
+// /v5/public/linear, which show the same pairs: order books and trades. It answers
+// the REST request for their reference data. Its state is guarded by Market.mu.
 type bybit struct {
 	noStocks
 	s       *Server
@@ -260,6 +261,88 @@ func (p *bybit) update(t *tracked, depth int, now int64) {
 	if len(to) > 0 {
 		p.send(t, depth, false, changes, to...)
 	}
+}
+
+// answer serves /v5/market/instruments-info: the pairs of a category, or one of
+// them, in pages but for spot. What is wrong with a request the body says, with
+// status 200 ("Get Instruments Info").
+func (p *bybit) answer(r *http.Request) (code int, body []byte, symbol string) {
+	if r.URL.Path != "/v5/market/instruments-info" {
+		return http.StatusNotFound, []byte(`{"retCode":10404,"retMsg":"Request path not found"}`), ""
+	}
+	q := r.URL.Query()
+	category := q.Get("category")
+	refuse := func(text string) (int, []byte, string) {
+		return http.StatusOK, fmt.Appendf(nil, `{"retCode":10001,"retMsg":"params error: %s","result":{},"retExtInfo":{},"time":%d}`, text, p.s.market.now/1e6), ""
+	}
+	list, limit, from := p.books, 500, 0
+	switch category {
+	case "spot":
+		limit = len(list)
+	case "linear":
+		if text := q.Get("limit"); text != "" {
+			n, err := strconv.Atoi(text)
+			if err != nil || n < 1 || n > 1000 {
+				return refuse("limit invalid")
+			}
+			limit = n
+		}
+		if text := q.Get("cursor"); text != "" {
+			n, err := strconv.Atoi(strings.TrimPrefix(text, "after="))
+			if err != nil || n < 0 || n > len(list) {
+				return refuse("cursor invalid")
+			}
+			from = n
+		}
+	case "inverse":
+		list = nil // it has none of these pairs
+	default:
+		return refuse("Category is invalid")
+	}
+	if id := q.Get("symbol"); id != "" {
+		t := p.byID[id]
+		if t == nil {
+			return refuse("symbol invalid")
+		}
+		list = []*tracked{t}
+	}
+	to := min(from+limit, len(list))
+	out := fmt.Appendf(nil, `{"retCode":0,"retMsg":"OK","result":{"category":"%s","list":[`, category)
+	for i, t := range list[from:to] {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		out = p.instrument(out, t, category == "spot")
+	}
+	cursor := ""
+	if to < len(list) {
+		cursor = fmt.Sprintf("after=%d", to)
+	}
+	out = append(out, ']')
+	if category != "spot" {
+		out = fmt.Appendf(out, `,"nextPageCursor":%q`, cursor)
+	}
+	return http.StatusOK, fmt.Appendf(out, `},"retExtInfo":{},"time":%d}`, p.s.market.now/1e6), ""
+}
+
+// instrument is one entry of the reference data.
+func (p *bybit) instrument(b []byte, t *tracked, spot bool) []byte {
+	base, quote := splitPair(t.v.pair.spec.Pair)
+	b = fmt.Appendf(b, `{"symbol":"%s",`, t.id)
+	if !spot {
+		b = append(b, `"contractType":"LinearPerpetual",`...)
+	}
+	b = fmt.Appendf(b, `"status":"Trading","baseCoin":"%s","quoteCoin":"%s",`, base, quote)
+	if !spot {
+		b = fmt.Appendf(b, `"settleCoin":"%s","priceScale":"%d",`, quote, t.v.spec.PriceDecimals)
+	}
+	tick := string(appendTrim(nil, max(t.v.spec.Tick, 1), t.v.spec.PriceDecimals))
+	lot := string(appendTrim(nil, 1, t.v.spec.SizeDecimals))
+	b = fmt.Appendf(b, `"priceFilter":{"minPrice":"%s","maxPrice":"19999998.00","tickSize":"%s"},`, tick, tick)
+	if spot {
+		return fmt.Appendf(b, `"lotSizeFilter":{"basePrecision":"%s","quotePrecision":"0.00000001","minOrderQty":"%s","maxOrderQty":"100000"}}`, lot, lot)
+	}
+	return fmt.Appendf(b, `"lotSizeFilter":{"maxOrderQty":"100000","minOrderQty":"%s","qtyStep":"%s"}}`, lot, lot)
 }
 
 // Restart makes Bybit send this symbol's books anew with the number 1, as after a

@@ -50,7 +50,7 @@
 // and rate limits. Currencies, indices, options and futures are there so that every
 // kind of message comes, with a contract or two each.
 //
-// Binance's and Bitstamp's REST requests are answered on the same address, and
+// REST requests of Binance, Bitstamp, Bybit and Gemini are answered on the same address, and
 // take faults of their own: refusals, slow, late and stale answers.
 //
 // Faults are ordered by method ([Server.Kill], [Server.Mute],

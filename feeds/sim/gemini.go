@@ -3,7 +3,9 @@ package sim
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -13,7 +15,8 @@ const (
 )
 
 // gemini speaks Gemini's market data v2, channel l2: books and trades in one
-// stream without sequence or checksum. Its state is guarded by Market.mu.
+// stream without sequence or checksum. It answers the REST requests for the
+// details of symbols. Its state is guarded by Market.mu.
 type gemini struct {
 	noStocks
 	s             *Server
@@ -49,12 +52,17 @@ func (p *gemini) expired(*conn) {}
 func (p *gemini) closed(*conn)  {}
 
 func (p *gemini) fail(c *conn, reason, text string) {
+	p.s.send(message{kindControl, "", geminiError(reason, text)}, c)
+}
+
+// geminiError is how Gemini tells an error.
+func geminiError(reason, text string) []byte {
 	b, _ := json.Marshal(struct {
 		Result  string `json:"result"`
 		Reason  string `json:"reason"`
 		Message string `json:"message"`
 	}{"error", reason, text}) // strings always marshal
-	p.s.send(message{kindControl, "", b}, c)
+	return b
 }
 
 func (p *gemini) received(c *conn, b []byte) {
@@ -188,4 +196,43 @@ func (p *gemini) onTick(now int64) {
 			p.s.send(message{kindHeartbeat, "", fmt.Appendf(nil, `{"type":"heartbeat","timestamp":%d}`, now/1e6)}, c)
 		}
 	}
+}
+
+// answer serves /v1/symbols and /v1/symbols/details/{symbol}.
+func (p *gemini) answer(r *http.Request) (code int, body []byte, symbol string) {
+	if r.URL.Path == "/v1/symbols" {
+		list := []string{}
+		for _, t := range p.books {
+			list = append(list, strings.ToLower(t.id))
+		}
+		out, _ := json.Marshal(list) // strings always marshal
+		return http.StatusOK, out, ""
+	}
+	id, ok := strings.CutPrefix(r.URL.Path, "/v1/symbols/details/")
+	if !ok {
+		return http.StatusNotFound, geminiError("EndpointNotFound", "API entry point `"+r.URL.Path+"` not found"), ""
+	}
+	t := p.byID[strings.ToUpper(id)]
+	if t == nil {
+		return http.StatusBadRequest, geminiError("InvalidSymbol", fmt.Sprintf("Supplied value '%s' is not a valid symbol", id)), ""
+	}
+	base, quote := splitPair(t.v.pair.spec.Pair)
+	out := fmt.Appendf(nil, `{"symbol":"%s","base_currency":"%s","quote_currency":"%s","tick_size":`, t.id, base, quote)
+	out = appendBigDecimal(out, 1, t.v.spec.SizeDecimals)
+	out = append(out, `,"quote_increment":`...)
+	out = appendBigDecimal(out, max(t.v.spec.Tick, 1), t.v.spec.PriceDecimals)
+	out = append(out, `,"min_order_size":"`...)
+	out = appendFixed(out, 1, t.v.spec.SizeDecimals)
+	return http.StatusOK, append(out, `","status":"open","wrap_enabled":false,"product_type":"spot","contract_type":"vanilla"}`...), ""
+}
+
+// appendBigDecimal appends v × 10^-decimals as the Java that Gemini runs on prints
+// numbers: with an exponent below 0.000001, as the documented 1E-8 has it.
+func appendBigDecimal(b []byte, v int64, decimals int) []byte {
+	digits := len(strconv.FormatInt(v, 10))
+	if exp := decimals - digits + 1; exp > 6 {
+		b = appendFixed(b, v, digits-1)
+		return fmt.Appendf(b, "E-%d", exp)
+	}
+	return appendFixed(b, v, decimals)
 }

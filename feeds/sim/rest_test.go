@@ -221,6 +221,38 @@ func TestAnswersOverHTTP(t *testing.T) {
 	if code, _, body := get(t, s, "/api/v2/trading-pairs-info/"); code != 200 || !strings.Contains(body, `"name":"BTC/USD"`) {
 		t.Errorf("%d %s", code, body)
 	}
+	for _, c := range []struct {
+		provider, path string
+		code           int
+		part           string
+	}{
+		{Bybit, "/v5/market/instruments-info?category=spot", 200, `{"symbol":"PEPEUSD","status":"Trading","baseCoin":"PEPE","quoteCoin":"USD","priceFilter":{"minPrice":"0.0000000001"`},
+		{Bybit, "/v5/market/instruments-info?category=spot&symbol=BTCUSD", 200, `"list":[{"symbol":"BTCUSD"`},
+		{Bybit, "/v5/market/instruments-info?category=linear&symbol=ETHUSD", 200, `"qtyStep":"0.00000001"}}],"nextPageCursor":""}`},
+		{Bybit, "/v5/market/instruments-info?category=linear&limit=3", 200, `"nextPageCursor":"after=3"}`},
+		{Bybit, "/v5/market/instruments-info?category=linear&limit=3&cursor=after%3D6", 200, `"nextPageCursor":""}`},
+		{Bybit, "/v5/market/instruments-info?category=linear&limit=3&cursor=x", 200, `{"retCode":10001,"retMsg":"params error: cursor invalid"`},
+		{Bybit, "/v5/market/instruments-info?category=inverse", 200, `"list":[],"nextPageCursor":""}`},
+		{Bybit, "/v5/market/instruments-info?category=spot&symbol=NOPE", 200, `{"retCode":10001,"retMsg":"params error: symbol invalid"`},
+		{Bybit, "/v5/market/instruments-info", 200, `{"retCode":10001,`},
+		{Bybit, "/v5/nothing", 404, ``},
+		{Gemini, "/v1/symbols", 200, `["btcusd",`},
+		{Gemini, "/v1/symbols/details/btcusd", 200, `{"symbol":"BTCUSD","base_currency":"BTC","quote_currency":"USD","tick_size":1E-8,"quote_increment":0.01,"min_order_size":"0.00000001","status":"open"`},
+		{Gemini, "/v1/symbols/details/PEPEUSD", 200, `"tick_size":1,"quote_increment":1E-10,`},
+		{Gemini, "/v1/symbols/details/XRPUSD", 200, `"tick_size":0.000001,"quote_increment":0.0001,`},
+		{Gemini, "/v1/symbols/details/nope", 400, `{"result":"error","reason":"InvalidSymbol"`},
+		{Gemini, "/v1/nothing", 404, `{"result":"error"`},
+	} {
+		path := "/v2/marketdata"
+		if c.provider == Bybit {
+			path = "/v5/public/spot"
+		}
+		_, s, _ := openVenue(t, c.provider, path)
+		code, _, body := get(t, s, c.path)
+		if code != c.code || !strings.Contains(body, c.part) || !json.Valid([]byte(body)) {
+			t.Errorf("%s %s: %d %.400s", c.provider, c.path, code, body)
+		}
+	}
 	// A provider without any of this refuses what is no upgrade.
 	s = newServer(t, Config{Provider: "polygon", Market: newMarket(t, 1)})
 	if code, _, _ := get(t, s, "/api/v3/depth?symbol=BTCUSD"); code != 400 {
