@@ -55,8 +55,10 @@ func bybitAdapter() adapter {
 			if err != nil {
 				return nil, err
 			}
-			return bybit.New(bybit.Config{URL: c.URL, Category: c.Market, Symbols: symbols, Depth: c.Depth,
-				Book: wants(c, "book"), Trades: wants(c, "trade"), Tickers: wants(c, "ticker")})
+			b := bybit.Config{URL: c.URL, Category: c.Market, Symbols: symbols, Depth: c.Depth,
+				Book: wants(c, "book"), Trades: wants(c, "trade"), Tickers: wants(c, "ticker")}
+			b.REST = c.budgets.rest(c, func() *feeds.REST { return bybit.NewREST(b) })
+			return bybit.New(b)
 		},
 		channels: []string{"book", "trade", "ticker"},
 		defaults: []string{"book", "trade"},
@@ -92,7 +94,9 @@ func geminiAdapter() adapter {
 			if err != nil {
 				return nil, err
 			}
-			return gemini.New(gemini.Config{URL: c.URL, Symbols: symbols})
+			g := gemini.Config{URL: c.URL, Symbols: symbols}
+			g.REST = c.budgets.rest(c, func() *feeds.REST { return gemini.NewREST(g) })
+			return gemini.New(g)
 		},
 		channels: []string{"l2"},
 		defaults: []string{"l2"},

@@ -9,10 +9,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/quotewire/quotewire/feeds"
 )
 
-// DefaultURL is Bybit's endpoint, to which the category is added.
-const DefaultURL = "wss://stream.bybit.com/v5/public"
+// The public endpoints. The category is added to DefaultURL.
+const (
+	DefaultURL     = "wss://stream.bybit.com/v5/public"
+	DefaultRESTURL = "https://api.bybit.com"
+)
 
 // DefaultDepth is the depth of a book unless told otherwise.
 const DefaultDepth = 50
@@ -34,6 +39,7 @@ var depths = []int{1, 50, 200, 500, 1000}
 // Config says what to subscribe where. Zero fields mean their defaults.
 type Config struct {
 	URL      string   // default DefaultURL; the category is added
+	RESTURL  string   // scheme and host; default what belongs to URL
 	Category string   // Spot, Linear or Inverse
 	Symbols  []string // in Bybit's spelling, BTCUSDT
 	// Depth is the number of levels a side: 1, 50, 200, 500 or 1000. Default
@@ -42,18 +48,30 @@ type Config struct {
 	// Book, Trades and Tickers say which topics to subscribe for each symbol. At
 	// least one is needed. Tickers of spot have no bid and ask.
 	Book, Trades, Tickers bool
-	// NetDial replaces how the TCP connection is made, for tests.
+	// RequestsPerMinute bounds the requests over REST. Default 60; Bybit grants an
+	// address 600 in five seconds.
+	RequestsPerMinute int
+	// REST, if set, takes the requests in place of one of the Connector's own, so
+	// that several of one IP address have one budget. See [NewREST].
+	REST *feeds.REST
+	// NetDial replaces how TCP connections are made, for tests.
 	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // Validate reports all that is wrong with c.
 func (c Config) Validate() error {
 	var errs []error
-	if c.URL != "" {
-		if u, err := url.Parse(c.URL); err != nil {
-			errs = append(errs, fmt.Errorf("url: %w", err))
-		} else if u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" {
-			errs = append(errs, fmt.Errorf("url %q is not ws://host or wss://host", u.Redacted()))
+	for _, u := range []struct {
+		name, url string
+		schemes   []string
+	}{{"url", c.URL, []string{"ws", "wss"}}, {"rest url", c.RESTURL, []string{"http", "https"}}} {
+		if u.url == "" {
+			continue
+		}
+		if p, err := url.Parse(u.url); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", u.name, err))
+		} else if !slices.Contains(u.schemes, p.Scheme) || p.Host == "" {
+			errs = append(errs, fmt.Errorf("%s %q is not %s://host", u.name, p.Redacted(), strings.Join(u.schemes, "://host or ")))
 		}
 	}
 	if !slices.Contains(categories, c.Category) {
@@ -73,6 +91,9 @@ func (c Config) Validate() error {
 	if !c.Book && !c.Trades && !c.Tickers {
 		errs = append(errs, errors.New("neither book nor trades nor tickers are wanted"))
 	}
+	if c.RequestsPerMinute < 0 {
+		errs = append(errs, errors.New("requests per minute is negative"))
+	}
 	return errors.Join(errs...)
 }
 
@@ -80,6 +101,10 @@ func (c Config) withDefaults() Config {
 	if c.URL == "" {
 		c.URL = DefaultURL
 	}
+	if c.RESTURL == "" {
+		c.RESTURL = restURL(c.URL)
+	}
+	c.RESTURL = strings.TrimSuffix(c.RESTURL, "/")
 	// The whole address is taken too.
 	c.URL = strings.TrimSuffix(c.URL, "/")
 	if !strings.HasSuffix(c.URL, "/"+c.Category) {
@@ -88,8 +113,26 @@ func (c Config) withDefaults() Config {
 	if c.Depth == 0 {
 		c.Depth = DefaultDepth
 	}
+	if c.RequestsPerMinute == 0 {
+		c.RequestsPerMinute = 60
+	}
 	c.Symbols = slices.Compact(slices.Sorted(slices.Values(c.Symbols)))
 	return c
+}
+
+// restURL returns where requests go beside a stream: Bybit's sites each have
+// stream.HOST and api.HOST, the test network stream-testnet and api-testnet;
+// elsewhere it is the host of the stream.
+func restURL(stream string) string {
+	u, err := url.Parse(stream)
+	if err != nil {
+		return "" // Validate has said so
+	}
+	host := u.Host
+	if rest, ok := strings.CutPrefix(host, "stream"); ok && (strings.HasPrefix(rest, ".") || strings.HasPrefix(rest, "-")) {
+		host = "api" + rest
+	}
+	return strings.Replace(u.Scheme, "ws", "http", 1) + "://" + host
 }
 
 // Mute is how long Bybit is silent at most: it answers the ping that we send

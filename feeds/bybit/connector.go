@@ -20,27 +20,81 @@ const (
 	pingEvery = 5 * time.Second
 	// perRequest is how many topics one request names; spot takes no more.
 	perRequest = 10
+	// referenceWait is how long the first connection waits for reference data,
+	// which tells where the name of a symbol's base ends. Later data is as good
+	// for the rest, and the symbol's form tells that of nearly all.
+	referenceWait = 2 * time.Second
 )
 
 // Connector makes connections to Bybit. It is a [feeds.Connector].
-type Connector struct{ config Config }
+type Connector struct {
+	config    Config
+	reference *feeds.Reference
+}
 
 // New returns a Connector, or all that is wrong with c.
 func New(c Config) (*Connector, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("bybit: %w", err)
 	}
-	return &Connector{c.withDefaults()}, nil
+	c = c.withDefaults()
+	if c.REST == nil {
+		c.REST = NewREST(c)
+	}
+	return &Connector{c, &feeds.Reference{REST: c.REST, Weight: 1, Read: c.readInstruments}}, nil
+}
+
+// NewREST returns what spends the requests of a valid c.
+func NewREST(c Config) *feeds.REST {
+	c = c.withDefaults()
+	return feeds.NewREST(feeds.RESTConfig{PerMinute: c.RequestsPerMinute, Burst: 5, NetDial: c.NetDial})
 }
 
 // Mute returns the constant of that name.
 func (c *Connector) Mute() time.Duration { return Mute }
 
-// Connect dials and subscribes. It does not wait for the answers: data may come
-// before them. A refused topic becomes a problem of a and leaves the others
-// alone.
+// Connect asks for the reference data of the category if it has none that is
+// fresh, dials and subscribes. Where the reference data does not come soon, it goes
+// on, and what comes later is handed on then. It does not wait for the answers to
+// its subscriptions: data may come before them. A refused topic becomes a problem
+// of a and leaves the others alone.
 func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connection, error) {
-	ws, err := feeds.DialWS(ctx, feeds.WSConfig{
+	conn := &connection{attempt: a, config: c.config, rest: c.reference.REST, asked: make(map[string][]string)}
+	ctx, conn.cancel = context.WithCancel(ctx)
+	tried := make(chan struct{})
+	conn.running.Go(func() {
+		c.reference.Run(ctx, a, []string{c.config.instrumentsURL("")}, func() { close(tried) })
+	})
+	select {
+	case <-tried:
+	case <-time.After(referenceWait):
+	case <-ctx.Done(): // DialWS says so
+	}
+	if err := conn.dial(ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// connection is one connection to Bybit.
+type connection struct {
+	ws      *feeds.WS // nil until dialed
+	attempt *feeds.Attempt
+	config  Config
+	rest    *feeds.REST
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	failed  error // the next Next returns it
+
+	mu    sync.Mutex
+	next  int
+	asked map[string][]string // topics by the request that subscribes them, until it is answered
+}
+
+// dial opens the socket and subscribes.
+func (c *connection) dial(ctx context.Context) (err error) {
+	c.ws, err = feeds.DialWS(ctx, feeds.WSConfig{
 		URL:        c.config.URL,
 		ReadLimit:  readLimit,
 		PingEvery:  pingEvery,
@@ -49,28 +103,14 @@ func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connec
 		NetDial:    c.config.NetDial,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	conn := &connection{ws: ws, attempt: a, config: c.config, asked: make(map[string][]string)}
 	for part := range slices.Chunk(topics(c.config), perRequest) {
-		if err := conn.ask("subscribe", part); err != nil {
-			ws.Close()
-			return nil, err
+		if err := c.ask("subscribe", part); err != nil {
+			return err
 		}
 	}
-	return conn, nil
-}
-
-// connection is one connection to Bybit.
-type connection struct {
-	ws      *feeds.WS
-	attempt *feeds.Attempt
-	config  Config
-	failed  error // the next Next returns it
-
-	mu    sync.Mutex
-	next  int
-	asked map[string][]string // topics by the request that subscribes them, until it is answered
+	return nil
 }
 
 // URL returns the address, whose last part is the category: it tells which
@@ -134,7 +174,14 @@ func (c *connection) answered(a answer) error {
 }
 
 // Close implements [feeds.Connection].
-func (c *connection) Close() { c.ws.Close() }
+func (c *connection) Close() {
+	c.cancel()
+	if c.ws != nil {
+		c.ws.Close()
+	}
+	c.running.Wait()
+	c.rest.CloseIdle()
+}
 
 // Resync asks for the book of one symbol again: unsubscribe, subscribe, upon
 // which its topic begins with a snapshot ("Orderbook").

@@ -17,7 +17,13 @@ import (
 // the test steps it.
 func newServer(tb testing.TB, cfg sim.Config) (*sim.Server, *sim.Market) {
 	tb.Helper()
-	m, err := sim.NewMarket(sim.MarketConfig{Seed: 1, Stocks: []sim.StockSpec{}, Cryptos: sim.CryptosFor("bybit")})
+	return newServerOf(tb, cfg, sim.CryptosFor("bybit"))
+}
+
+// newServerOf is newServer with pairs of the caller's.
+func newServerOf(tb testing.TB, cfg sim.Config, cryptos []sim.CryptoSpec) (*sim.Server, *sim.Market) {
+	tb.Helper()
+	m, err := sim.NewMarket(sim.MarketConfig{Seed: 1, Stocks: []sim.StockSpec{}, Cryptos: cryptos})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -46,13 +52,19 @@ type live struct {
 // supervise runs a feed until the test ends or stop is called.
 func supervise(tb testing.TB, c feeds.Connector, p feeds.Policy) *live {
 	tb.Helper()
+	return superviseTo(tb, c, p, func(feeds.Frame) {})
+}
+
+// superviseTo is supervise with one who sees each frame.
+func superviseTo(tb testing.TB, c feeds.Connector, p feeds.Policy, see func(feeds.Frame)) *live {
+	tb.Helper()
 	l := &live{
 		Supervisor: &feeds.Supervisor{Feed: "test", Provider: "bybit", Connector: c, Policy: p},
 		news:       make(chan struct{}, 1),
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- l.Run(ctx, l.emit) }()
+	go func() { done <- l.Run(ctx, func(f feeds.Frame) error { see(f); return l.emit(f) }) }()
 	l.stop = sync.OnceFunc(func() {
 		cancel()
 		began := time.Now()
@@ -69,6 +81,9 @@ func supervise(tb testing.TB, c feeds.Connector, p feeds.Policy) *live {
 
 func (l *live) emit(f feeds.Frame) error {
 	text := f.Kind.String()
+	if f.Kind == feeds.Reply {
+		text += " " + f.URL
+	}
 	if len(f.Payload) > 0 {
 		text += " " + string(f.Payload)
 	}

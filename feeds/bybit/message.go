@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/url"
 )
 
 // request is what we send.
@@ -53,4 +54,40 @@ func readAnswer(payload []byte) (answer, bool) {
 		return answer{}, false
 	}
 	return a, true
+}
+
+// instrumentsURL is the request for the category's reference data, or for what
+// follows where an answer left off. Spot comes whole and heeds neither limit nor
+// cursor ("Get Instruments Info").
+func (c Config) instrumentsURL(cursor string) string {
+	u := c.RESTURL + "/v5/market/instruments-info?category=" + c.Category
+	if c.Category != Spot {
+		u += "&limit=1000"
+	}
+	if cursor != "" {
+		u += "&cursor=" + url.QueryEscape(cursor)
+	}
+	return u
+}
+
+// readInstruments returns the request that follows an answer, and an error for a
+// refusal, which comes with status 200.
+func (c Config) readInstruments(_ string, body []byte) (next string, err error) {
+	var m struct {
+		RetCode int    `json:"retCode"`
+		RetMsg  string `json:"retMsg"`
+		Result  struct {
+			Cursor string `json:"nextPageCursor"`
+		} `json:"result"`
+	}
+	if err := json.Unmarshal(body, &m); err != nil {
+		return "", fmt.Errorf("read instruments-info: %w", err)
+	}
+	if m.RetCode != 0 {
+		return "", fmt.Errorf("refused: %.100q (%d)", m.RetMsg, m.RetCode)
+	}
+	if m.Result.Cursor != "" && c.Category != Spot {
+		next = c.instrumentsURL(m.Result.Cursor)
+	}
+	return next, nil
 }

@@ -2,6 +2,7 @@ package bybit
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 )
 
@@ -24,6 +25,46 @@ func TestAddress(t *testing.T) {
 	} {
 		if got := (Config{URL: url, Category: Spot}).withDefaults().URL; got != want {
 			t.Errorf("%s: %s, want %s", url, got, want)
+		}
+	}
+}
+
+// Requests beside the stream go to the site that the stream is of.
+func TestRESTAddress(t *testing.T) {
+	for stream, want := range map[string]string{
+		"":                               "https://api.bybit.com",
+		"wss://stream.bybit.com/v5":      "https://api.bybit.com",
+		"wss://stream.bybit.eu/v5":       "https://api.bybit.eu",
+		"wss://stream-testnet.bybit.com": "https://api-testnet.bybit.com",
+		"wss://streamer.example":         "https://streamer.example",
+		"ws://127.0.0.1:1/v5/public":     "http://127.0.0.1:1",
+	} {
+		if got := (Config{URL: stream, Category: Spot}).withDefaults().RESTURL; got != want {
+			t.Errorf("%s: %s, want %s", stream, got, want)
+		}
+	}
+	if got := (Config{RESTURL: "http://x/", Category: Spot}).withDefaults().RESTURL; got != "http://x" {
+		t.Errorf("as told: %s", got)
+	}
+}
+
+func TestReadInstruments(t *testing.T) {
+	linear, spot := Config{RESTURL: "http://x", Category: Linear}, Config{RESTURL: "http://x", Category: Spot}
+	for _, c := range []struct {
+		config     Config
+		body, next string
+		fails      string
+	}{
+		{linear, `{"retCode":0,"result":{"list":[{}],"nextPageCursor":"first%3DA%26last%3DB"}}`,
+			"http://x/v5/market/instruments-info?category=linear&limit=1000&cursor=first%253DA%2526last%253DB", ""},
+		{linear, `{"retCode":0,"result":{"list":[],"nextPageCursor":""}}`, "", ""},
+		{spot, `{"retCode":0,"result":{"list":[],"nextPageCursor":"x"}}`, "", ""},
+		{linear, `{"retCode":10006,"retMsg":"Too many visits!","result":{}}`, "", `refused: "Too many visits!" (10006)`},
+		{linear, `<html>`, "", "read instruments-info"},
+	} {
+		next, err := c.config.readInstruments("", []byte(c.body))
+		if next != c.next || (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
+			t.Errorf("%s: %q, %v", c.body, next, err)
 		}
 	}
 }

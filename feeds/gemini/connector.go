@@ -3,6 +3,8 @@ package gemini
 import (
 	"context"
 	"fmt"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,17 +16,34 @@ const (
 	pingEvery = 10 * time.Second
 	// imageWait is how long an image that was asked for may take.
 	imageWait = 8 * time.Second
+	// burst is how many requests may follow at once: Gemini queues five beyond
+	// its rate.
+	burst       = 5
+	detailsPath = "/v1/symbols/details/"
 )
 
 // Connector makes connections to Gemini. It is a [feeds.Connector].
-type Connector struct{ config Config }
+type Connector struct {
+	config    Config
+	reference *feeds.Reference
+}
 
 // New returns a Connector, or all that is wrong with c.
 func New(c Config) (*Connector, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("gemini: %w", err)
 	}
-	return &Connector{c.withDefaults()}, nil
+	c = c.withDefaults()
+	if c.REST == nil {
+		c.REST = NewREST(c)
+	}
+	return &Connector{c, &feeds.Reference{REST: c.REST, Weight: 1}}, nil
+}
+
+// NewREST returns what spends the requests of a valid c.
+func NewREST(c Config) *feeds.REST {
+	c = c.withDefaults()
+	return feeds.NewREST(feeds.RESTConfig{PerMinute: c.RequestsPerMinute, Burst: burst, NetDial: c.NetDial})
 }
 
 // Mute returns the constant of that name.
@@ -33,6 +52,9 @@ func (c *Connector) Mute() time.Duration { return Mute }
 // Connect dials and subscribes. Gemini does not acknowledge: the books come. A
 // refused symbol becomes a problem of a; as it is not documented whether the rest
 // of a request with a bad part is heeded, each symbol is asked for alone.
+//
+// The symbols' increments and status follow by and by, a request each ("Symbol
+// Details"): the books do not wait for them.
 func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connection, error) {
 	ws, err := feeds.DialWS(ctx, feeds.WSConfig{
 		URL:       c.config.URL,
@@ -43,13 +65,17 @@ func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connec
 	if err != nil {
 		return nil, err
 	}
-	conn := &connection{ws: ws, attempt: a, awaited: make(map[string]time.Time)}
+	conn := &connection{ws: ws, attempt: a, rest: c.reference.REST, awaited: make(map[string]time.Time)}
+	ctx, conn.cancel = context.WithCancel(ctx)
+	var details []string
 	for _, s := range c.config.Symbols {
 		if err := conn.ask("subscribe", s); err != nil {
-			ws.Close()
+			conn.Close()
 			return nil, err
 		}
+		details = append(details, c.config.RESTURL+detailsPath+strings.ToLower(url.PathEscape(s)))
 	}
+	conn.running.Go(func() { c.reference.Run(ctx, a, details, nil) })
 	return conn, nil
 }
 
@@ -57,6 +83,9 @@ func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connec
 type connection struct {
 	ws      *feeds.WS
 	attempt *feeds.Attempt
+	rest    *feeds.REST
+	cancel  context.CancelFunc
+	running sync.WaitGroup
 
 	mu      sync.Mutex
 	awaited map[string]time.Time // symbols asked for again, and when
@@ -116,7 +145,12 @@ func (c *connection) await(payload []byte, now time.Time) (keep bool, err error)
 }
 
 // Close implements [feeds.Connection].
-func (c *connection) Close() { c.ws.Close() }
+func (c *connection) Close() {
+	c.cancel()
+	c.ws.Close()
+	c.running.Wait()
+	c.rest.CloseIdle()
+}
 
 // Resync asks for the book of one symbol again: unsubscribe, subscribe, upon
 // which its first message is the whole book.

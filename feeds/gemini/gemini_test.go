@@ -1,6 +1,7 @@
 package gemini_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,8 @@ import (
 	"github.com/quotewire/quotewire/feeds"
 	"github.com/quotewire/quotewire/feeds/gemini"
 	"github.com/quotewire/quotewire/feeds/sim"
+	"github.com/quotewire/quotewire/market"
+	"github.com/quotewire/quotewire/normalizer"
 )
 
 func connector(tb testing.TB, s *sim.Server, symbols ...string) *gemini.Connector {
@@ -106,6 +109,109 @@ func TestResyncTouchesOneSymbol(t *testing.T) {
 	}
 }
 
+// details returns how many frames are the details of a symbol, "" for any.
+func details(frames []string, symbol string) (n int) {
+	for _, f := range frames {
+		if strings.HasPrefix(f, "reply http://127.0.0.1:") && strings.Contains(f, "/v1/symbols/details/"+symbol) && strings.Contains(f, `"quote_increment":`) {
+			n++
+		}
+	}
+	return n
+}
+
+// The increments and the status of each symbol come out of the decoder, and none
+// of its books waits for them.
+func TestInstruments(t *testing.T) {
+	s, _ := newServer(t, sim.Config{})
+	dir := market.NewDirectory()
+	d, err := normalizer.New("gemini", normalizer.Config{Directory: dir, Feed: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan market.Event, 16)
+	live := superviseTo(t, connector(t, s, "BTCUSD", "PEPEUSD"), feeds.Policy{}, func(f feeds.Frame) {
+		events, err := d.Decode(nil, f)
+		if err != nil {
+			t.Error(err)
+		}
+		for _, e := range events {
+			if e.Kind == market.KindInstrument {
+				told <- e
+			}
+		}
+	})
+	for range 2 {
+		var e market.Event
+		select {
+		case e = <-told:
+		case <-time.After(time.Minute):
+			t.Fatalf("no increments; %+v", live.Status())
+		}
+		switch symbol := dir.Symbol(e.Instrument); {
+		case symbol == "BTC-USD" && e.PriceDecimals == 2 && e.SizeDecimals == 8 && e.Price == 1 && e.Size == 1:
+		case symbol == "PEPE-USD" && e.PriceDecimals == 10 && e.SizeDecimals == 0 && e.Price == 1 && e.Size == 1:
+		default:
+			t.Errorf("%s: %+v", symbol, e)
+		}
+	}
+	if got := s.Requests(); !slices.Equal(got, []string{"/v1/symbols/details/btcusd", "/v1/symbols/details/pepeusd"}) {
+		t.Errorf("asked %q", got)
+	}
+}
+
+func TestReconnectsDoNotFetchReferenceAgain(t *testing.T) {
+	s, _ := newServer(t, sim.Config{})
+	l := supervise(t, connector(t, s, "BTCUSD", "ETHUSD"), feeds.Policy{InitialBackoff: time.Millisecond, MaxBackoff: time.Millisecond})
+	for n := range 4 {
+		l.await(t, "the details", func(f []string) bool { return details(f, "btcusd") == n+1 && details(f, "ethusd") == n+1 })
+		if n < 3 {
+			s.Kill()
+		}
+	}
+	if asked := len(s.Requests()); asked != 2 {
+		t.Errorf("fetched %d times", asked)
+	}
+}
+
+// Requests that are refused or slow cost the stream nothing, and the details come
+// when the venue lets them.
+func TestFailingReferenceHarmsNoBook(t *testing.T) {
+	for _, code := range []int{429, 503} {
+		t.Run(fmt.Sprint(code), func(t *testing.T) {
+			s, m := newServer(t, sim.Config{})
+			s.RefuseRequests(code, "1", 1)
+			began := time.Now()
+			l := supervise(t, connector(t, s, "BTCUSD", "ETHUSD"), feeds.Policy{})
+			l.await(t, "a book", func(f []string) bool { return count(f, isImage, "BTCUSD") == 1 })
+			m.Step(time.Second)
+			l.await(t, "changes", func(f []string) bool { return count(f, isChange, "BTCUSD") > 0 })
+			l.await(t, "the details", func(f []string) bool { return details(f, "btcusd") == 1 && details(f, "ethusd") == 1 })
+			if d := time.Since(began); d < time.Second {
+				t.Errorf("asked again after %v, Retry-After says 1 s", d)
+			}
+			p := l.Status().Problems
+			if len(p) != 1 || !strings.HasPrefix(p[0], "reference data /v1/symbols/details/btcusd: server answered") {
+				t.Errorf("problems %q", p)
+			}
+			if s.Accepted() != 1 || l.Status().Reconnects != 0 {
+				t.Errorf("the connection was replaced: %+v", l.Status())
+			}
+		})
+	}
+	t.Run("slow", func(t *testing.T) {
+		s, m := newServer(t, sim.Config{})
+		s.SlowRequests(time.Second) // of the market, which stands still
+		l := supervise(t, connector(t, s, "BTCUSD"), feeds.Policy{})
+		l.await(t, "a book", func(f []string) bool { return count(f, isImage, "BTCUSD") == 1 })
+		l.await(t, "the request", func([]string) bool { return len(s.Requests()) == 1 })
+		if n := details(l.all(), ""); n != 0 {
+			t.Errorf("%d answers before their time", n)
+		}
+		m.Step(2 * time.Second)
+		l.await(t, "the details", func(f []string) bool { return details(f, "btcusd") == 1 })
+	})
+}
+
 func TestFaults(t *testing.T) {
 	patient := feeds.Policy{InitialBackoff: 10 * time.Millisecond, Mute: -1, ConnectTimeout: 3 * time.Second}
 	quick := patient
@@ -156,7 +262,7 @@ func TestValidate(t *testing.T) {
 	}{
 		{"good", gemini.Config{Symbols: []string{"BTCUSD", "ethusd"}}, nil},
 		{"empty", gemini.Config{}, []string{"no symbols"}},
-		{"all wrong", gemini.Config{URL: "http://x", Symbols: []string{"BTC-USD", "BTC"}}, []string{"ws://host", `"BTC-USD"`, `"BTC"`}},
+		{"all wrong", gemini.Config{URL: "http://x", RESTURL: "ws://x", Symbols: []string{"BTC-USD", "BTC"}, RequestsPerMinute: -1}, []string{"ws://host", "http://host", "negative", `"BTC-USD"`, `"BTC"`}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := gemini.New(tt.config)
