@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/big"
 	"reflect"
 	"slices"
 	"strconv"
@@ -195,7 +196,6 @@ func specOf(g *wire.Granted) spec {
 // modelStream is a client's view of a stream.
 type modelStream struct {
 	spec
-	format   wire.Format
 	interval time.Duration
 	have     bool
 	paused   bool
@@ -469,15 +469,10 @@ func (c *modelClient) ack(m *wire.Ack) {
 			if old := c.kept[st.spec]; old != nil && m.Op == wire.OpSubscribe && c.asked[g.Symbol] {
 				interval := st.interval
 				*st = *old
-				for _, name := range []string{"bid_venues", "ask_venues"} {
-					if st.fields[name] != "" && c.s.format == wire.FormatProto {
-						st.fields[name] = sortedObject(st.fields[name])
-					}
-				}
 				st.interval, st.resuming = interval, true
 				delete(c.kept, st.spec)
 			}
-			st.format, st.paused = c.s.format, g.Paused
+			st.paused = g.Paused
 			c.streams[g.SID] = st
 		}
 	}
@@ -671,8 +666,36 @@ func (c *modelClient) apply(st *modelStream, msg []byte, m *wire.State) {
 				continue
 			}
 			st.fields[name] = string(value)
+			if name == "bid_venues" || name == "ask_venues" {
+				st.fields[name] = c.ranked(msg, value)
+			}
 		}
 	}
+}
+
+// ranked checks that venues at one price come in the order that follows from
+// their sizes, larger first, and the server's numbers, and returns them by name:
+// their order is no part of a client's view, which may have begun in a format
+// whose reader keeps none and go on in one where nothing has changed since.
+func (c *modelClient) ranked(msg []byte, object json.RawMessage) string {
+	sizes := make(map[string]string)
+	if err := json.Unmarshal(object, &sizes); err != nil {
+		c.fatal(msg, "%v", err)
+	}
+	if c.s.format != wire.FormatProto { // whose reader made a map of them
+		var last market.VenueID
+		var most *big.Rat // sizes may leave no room for the decimals of testNumber
+		for pair := range strings.SplitSeq(strings.Trim(string(object), "{}"), ",") {
+			name, size, _ := strings.Cut(pair, ":")
+			id, ok := c.w.dir.LookupVenue(strings.Trim(name, `"`))
+			z, fits := new(big.Rat).SetString(strings.Trim(size, `"`))
+			if !ok || !fits || most != nil && (z.Cmp(most) > 0 || z.Cmp(most) == 0 && id < last) {
+				c.fatal(msg, "venues are not in their order: %s", object)
+			}
+			last, most = id, z
+		}
+	}
+	return sortedObject(sizes)
 }
 
 func levelText(size string, split map[string]string) string {
@@ -755,13 +778,13 @@ func (w *world) differs(st *modelStream, v *orderbook.View) error {
 	return nil
 }
 
-func sortedObject(text string) string {
-	var m map[string]string
-	if err := json.Unmarshal([]byte(text), &m); err != nil {
-		panic(err)
+// sortedObject returns an object of texts by name.
+func sortedObject(m map[string]string) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		parts = append(parts, quoted(name)+":"+quoted(m[name]))
 	}
-	b, _ := json.Marshal(m)
-	return string(b)
+	return "{" + strings.Join(parts, ",") + "}"
 }
 
 func numText[T ~int64](n T, d market.Decimals) string { return string(market.AppendNumber(nil, n, d)) }
@@ -857,14 +880,11 @@ func present(lv orderbook.Level) []orderbook.Level {
 func (w *world) wantQuote(st *modelStream, v *orderbook.View) map[string]string {
 	out := make(map[string]string)
 	sizes := func(vs []orderbook.VenueSize) string {
-		var parts []string
+		m := make(map[string]string)
 		for _, x := range vs {
-			parts = append(parts, quoted(w.dir.VenueName(x.Venue))+":"+quoted(numText(x.Size, v.Scale.Size)))
+			m[w.dir.VenueName(x.Venue)] = numText(x.Size, v.Scale.Size)
 		}
-		if st.format == wire.FormatProto {
-			slices.Sort(parts) // they have been in a map
-		}
-		return "{" + strings.Join(parts, ",") + "}"
+		return sortedObject(m)
 	}
 	side := func(name string, p market.Price, size, total market.Size, venues []orderbook.VenueSize) {
 		if size == 0 {
