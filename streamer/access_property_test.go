@@ -71,6 +71,8 @@ type watch struct {
 
 var watchVenues = []string{"kraken", "coinbase"}
 
+var watchChannels = []wire.Channel{wire.ChannelQuote, wire.ChannelBook, wire.ChannelTrade, wire.ChannelTicker, wire.ChannelBar, wire.ChannelStatus}
+
 func newWatch(t *testing.T, seed uint64) *watch {
 	w := &watch{t: t, rnd: rand.New(rand.NewPCG(seed, seed)), plans: make(map[string]auth.Plan),
 		symbols: []string{"BTC-USD", "BTC-EUR", "ETH-USD", "AAPL", "AAPL.X"}}
@@ -82,7 +84,7 @@ func newWatch(t *testing.T, seed uint64) *watch {
 			g := auth.Grant{Symbols: pick(w.rnd, patterns, 1+w.rnd.IntN(2)), Delay: delays[w.rnd.IntN(len(delays))],
 				MinInterval: []time.Duration{0, 0, 500 * time.Millisecond}[w.rnd.IntN(3)]}
 			if w.rnd.IntN(2) == 0 {
-				g.Channels = pick(w.rnd, []wire.Channel{wire.ChannelQuote, wire.ChannelBook, wire.ChannelTrade, wire.ChannelTicker}, 2)
+				g.Channels = pick(w.rnd, watchChannels, 2)
 			}
 			if w.rnd.IntN(3) == 0 {
 				g.Venues = pick(w.rnd, append([]string{"*"}, watchVenues...), 1+w.rnd.IntN(2))
@@ -161,15 +163,32 @@ func (w *watch) move() {
 	// Venues' clocks are behind and ahead of ours.
 	ts := time.Now().UnixNano() + w.rnd.Int64N(int64(time.Second)) - int64(time.Second)/2
 	var events []market.Event
-	if w.rnd.IntN(3) == 0 {
+	switch w.rnd.IntN(9) {
+	case 0, 1, 2:
 		events = []market.Event{w.s.print(symbol, venue, price, 1)}
-	} else {
+	case 3:
+		e := w.s.event(market.KindImbalance, symbol, venue)
+		e.Side, e.Price, e.Size = market.SideBid, market.Price(price), 1
+		events = []market.Event{e}
+	case 4:
+		// Of no venue: with a decimal, as what is derived of several.
+		e := w.s.event(market.KindLULD, symbol, venue)
+		e.Low, e.High = market.Price(10*price+5), market.Price(10*(price+askAbove)+5)
+		events = []market.Event{e}
+	case 5:
+		e := w.s.event(market.KindStatus, symbol, venue)
+		e.Status = []market.TradingStatus{market.StatusHalted, market.StatusTrading}[w.rnd.IntN(2)]
+		events = []market.Event{e}
+	default:
 		clear := w.s.event(market.KindClear, symbol, venue)
 		clear.Flags = market.FlagSnapshot
 		events = []market.Event{clear, w.s.level(symbol, venue, market.SideBid, price, 1), w.s.level(symbol, venue, market.SideAsk, price+askAbove, 1)}
 	}
 	for k := range events {
 		events[k].PriceDecimals, events[k].Time = 0, ts
+		if events[k].Kind == market.KindLULD {
+			events[k].PriceDecimals = 1
+		}
 	}
 	w.s.apply(events...)
 }
@@ -225,21 +244,26 @@ func (w *watch) message(plan string, have streams, m wire.Message) {
 	}
 	text := string(b)
 	var h *wire.Header
+	var since []int64 // other times that it tells of
 	switch m := m.(type) {
 	case *wire.Error:
 		return // names what the client named
 	case *wire.Ack:
 		for _, g := range m.Streams {
+			if m.Op != wire.OpSubscribe && m.Op != wire.OpUpdate {
+				if old := have[g.SID]; old.Symbol != g.Symbol || old.Channel != g.Channel {
+					w.fail("%s is told of %+v", plan, g)
+				}
+				continue
+			}
 			r, ok := w.right(plan, g.Symbol, g.Channel, g.Venue)
 			if !ok {
 				w.fail("%s is granted %+v", plan, g)
 			}
-			if d, _ := time.ParseDuration(g.Delay + "0s"); m.Op != wire.OpUnsubscribe && m.Op != wire.OpResync && r.Delay > 0 && g.Delay != wire.FormatInterval(r.Delay) {
-				w.fail("%s is granted %+v, %s late", plan, g, d)
+			if r.Delay > 0 && g.Delay != wire.FormatInterval(r.Delay) {
+				w.fail("%s is granted %+v, want it %s late", plan, g, r.Delay)
 			}
-			if m.Op == wire.OpSubscribe || m.Op == wire.OpUpdate {
-				have[g.SID] = g
-			}
+			have[g.SID] = g
 		}
 		w.text(plan, text, nil, 0)
 		return
@@ -249,6 +273,18 @@ func (w *watch) message(plan string, have streams, m wire.Message) {
 		h = &m.Header
 	case *wire.Trade:
 		h = &m.Header
+	case *wire.Bar:
+		h = &m.Header
+		since = append(since, m.Start)
+	case *wire.Status:
+		h = &m.Header
+		since = append(since, m.Since, m.LimitSince)
+		for _, v := range m.Venues {
+			since = append(since, v.Since)
+			if g := have[h.SID]; g.Venue != "" && g.Venue != "*" && v.Venue != g.Venue {
+				w.fail("%s is told of %s on %s: %s", plan, v.Venue, g.Venue, text)
+			}
+		}
 	default:
 		w.text(plan, text, nil, 0)
 		return
@@ -261,20 +297,41 @@ func (w *watch) message(plan string, have streams, m wire.Message) {
 	r, _ := w.right(plan, g.Symbol, g.Channel, g.Venue)
 	w.text(plan, text, &g, r.Delay)
 	w.header(plan, h, r.Delay, text)
+	for _, at := range since {
+		w.header(plan, &wire.Header{RX: at}, r.Delay, text)
+	}
 }
 
 // query is a random subscription as a query string.
 func (w *watch) query() string {
 	venue := append([]string{"", ""}, watchVenues...)[w.rnd.IntN(4)]
-	q := "&channel=" + w.channel() + "&symbols=" + strings.Join(w.some(), ",") + "&interval=" + []string{"0", "100ms", "1s"}[w.rnd.IntN(3)]
-	if venue != "" {
+	channel := w.channel()
+	q := "&channel=" + channel + "&symbols=" + strings.Join(w.some(), ",") + "&interval=" + []string{"0", "100ms", "1s"}[w.rnd.IntN(3)]
+	if venue != "" && !whole(channel) {
 		q += "&venue=" + venue
+	}
+	if channel == "bar" {
+		q += "&bar=1s"
 	}
 	return q
 }
 
-func (w *watch) channel() string {
-	return []string{"quote", "book", "trade", "ticker"}[w.rnd.IntN(4)]
+func (w *watch) channel() string { return watchChannels[w.rnd.IntN(len(watchChannels))].String() }
+
+// whole reports whether a channel has no venues of its own.
+func whole(channel string) bool { return channel == "ticker" || channel == "bar" }
+
+// channelField is a random channel as a request has it.
+func (w *watch) channelField() string {
+	channel := w.channel()
+	text := fmt.Sprintf(`"channel":%q`, channel)
+	if channel == "bar" && w.rnd.IntN(3) > 0 {
+		text += `,"bar":"1s"`
+	}
+	if !whole(channel) && w.rnd.IntN(4) == 0 {
+		text += fmt.Sprintf(`,"venue":%q`, watchVenues[w.rnd.IntN(2)])
+	}
+	return text
 }
 
 func (w *watch) some() []string {
@@ -366,7 +423,7 @@ func (w *watch) page(plan string) {
 	default:
 		symbol, channel := w.symbols[w.rnd.IntN(len(w.symbols))], w.channel()
 		path, g := "/v1/snapshot/"+channel+"/"+symbol, wire.Granted{Symbol: symbol}
-		if w.rnd.IntN(2) == 0 && channel != "ticker" {
+		if w.rnd.IntN(2) == 0 && !whole(channel) {
 			g.Venue = watchVenues[w.rnd.IntN(2)]
 			path += "?venue=" + g.Venue
 		}
@@ -424,15 +481,15 @@ func (w *watch) run() string {
 			var op string
 			switch w.rnd.IntN(6) {
 			case 0:
-				op = fmt.Sprintf(`"unsubscribe","channel":%q,"symbols":[%s]`, w.channel(), symbols)
+				op = fmt.Sprintf(`"unsubscribe",%s,"symbols":[%s]`, w.channelField(), symbols)
 			case 1:
-				op = fmt.Sprintf(`"update","channel":%q,"symbols":[%s],"interval":"0"`, w.channel(), symbols)
+				op = fmt.Sprintf(`"update",%s,"symbols":[%s],"interval":"0"`, w.channelField(), symbols)
 			case 2:
 				op = fmt.Sprintf(`"resync","sid":%d`, 1+w.rnd.IntN(30))
 			case 3:
-				op = fmt.Sprintf(`"subscribe","channel":%q,"symbols":["BTC-USD"],"resume":{"BTC-USD":{"epoch":"9f2c","seq":%d}}`, w.channel(), w.rnd.IntN(30))
+				op = fmt.Sprintf(`"subscribe",%s,"symbols":["BTC-USD"],"resume":{"BTC-USD":{"epoch":"9f2c","seq":%d}}`, w.channelField(), w.rnd.IntN(30))
 			default:
-				op = fmt.Sprintf(`"subscribe","channel":%q,"symbols":[%s],"interval":"0"`, w.channel(), symbols)
+				op = fmt.Sprintf(`"subscribe",%s,"symbols":[%s],"interval":"0"`, w.channelField(), symbols)
 			}
 			if err := c.WriteMessage(websocket.TextMessage, []byte(`{"op":`+op+`}`)); err != nil {
 				w.fail("%v", err)

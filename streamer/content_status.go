@@ -49,6 +49,10 @@ func (c *statusContent) read(v *orderbook.View) {
 			n.venues = append(n.venues, w.VenueStatus)
 		}
 	}
+	// Another venue's is nothing of this one's, and perhaps not for this client.
+	if c.key.venue != market.Consolidated && n.Imbalance.Venue != c.key.venue {
+		n.Imbalance = orderbook.Imbalance{}
+	}
 }
 
 func (c *statusContent) load(v *orderbook.View) {

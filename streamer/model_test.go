@@ -1030,7 +1030,7 @@ func (w *world) wantStatus(st *modelStream, v *orderbook.View) map[string]string
 	if s.BandHigh != 0 {
 		out["bands"] = fmt.Sprintf(`{"low":%q,"high":%q}`, price(s.BandLow), price(s.BandHigh))
 	}
-	if i := &s.Imbalance; *i != (orderbook.Imbalance{}) {
+	if i := &s.Imbalance; *i != (orderbook.Imbalance{}) && (st.venue == "*" || st.venue == w.dir.VenueName(i.Venue)) {
 		text := fmt.Sprintf(`{"venue":%q,"side":%q`, w.dir.VenueName(i.Venue), i.Side)
 		if i.Auction != 0 {
 			text += fmt.Sprintf(`,"auction":%q`, string(rune(i.Auction)))
