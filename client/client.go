@@ -113,6 +113,7 @@ type Client struct {
 	welcome wire.Welcome
 	link    *link // nil while disconnected
 	lastID  uint64
+	kbps    int // budget that the server agreed to; 0 none
 	calls   map[uint64]*call
 	streams map[*Stream]struct{}
 	sids    map[uint64][]route
@@ -137,6 +138,9 @@ type call struct {
 	stream  *Stream    // of a subscribe or update, else nil
 	answer  chan error // size 1; nil for a subscribe
 	fetched *fetching  // of a fetch, else nil
+	// agreed, if not nil, notes for reconnects what the server has agreed to. It is
+	// called once, by the reading goroutine with c.mu held: no reconnect comes between.
+	agreed func()
 }
 
 // Dial connects to a streamer, at a URL such as ws://127.0.0.1:8080/v1/stream (the
@@ -253,6 +257,9 @@ func (c *Client) subscribeRequest(s *Stream) wire.Request {
 	if r.Resume = s.resume(); r.Resume != nil {
 		r.Given |= wire.FieldResume
 	}
+	if s.paused {
+		r.Paused, r.Given = true, r.Given|wire.FieldPaused
+	}
 	s.id = c.expect(&r, &call{op: wire.OpSubscribe, stream: s})
 	return r
 }
@@ -271,9 +278,9 @@ func (c *Client) number(r *wire.Request) uint64 {
 	return c.lastID
 }
 
-// ask sends a request and waits for its ack.
-func (c *Client) ask(ctx context.Context, r wire.Request, s *Stream) error {
-	return c.await(ctx, r, &call{op: r.Op, stream: s, answer: make(chan error, 1)})
+// ask sends a request and waits for its ack. agreed is as in [call].
+func (c *Client) ask(ctx context.Context, r wire.Request, s *Stream, agreed func()) error {
+	return c.await(ctx, r, &call{op: r.Op, stream: s, answer: make(chan error, 1), agreed: agreed})
 }
 
 // await sends a request and waits until the call is answered.
@@ -309,17 +316,21 @@ func (c *Client) await(ctx context.Context, r wire.Request, w *call) error {
 // before the answer count: it measures how late this client is.
 func (c *Client) Ping(ctx context.Context) (time.Duration, error) {
 	start := time.Now()
-	err := c.ask(ctx, wire.Request{Op: wire.OpPing}, nil)
+	err := c.ask(ctx, wire.Request{Op: wire.OpPing}, nil, nil)
 	return time.Since(start), err
 }
 
-// Budget bounds what this connection takes, in kilobits per second; 0 lifts the
-// bound. It does not outlive a reconnect.
+// Budget bounds what the connection takes, in kilobits per second, also after
+// reconnects; 0 lifts the bound.
 func (c *Client) Budget(ctx context.Context, kbps int) error {
 	if kbps < 0 {
 		return fmt.Errorf("budget: %d kbps: want 0 or more", kbps)
 	}
-	return c.ask(ctx, wire.Request{Op: wire.OpBudget, Kbps: kbps, Given: wire.FieldKbps}, nil)
+	return c.ask(ctx, budgetRequest(kbps), nil, func() { c.kbps = kbps })
+}
+
+func budgetRequest(kbps int) wire.Request {
+	return wire.Request{Op: wire.OpBudget, Kbps: kbps, Given: wire.FieldKbps}
 }
 
 // SetInterval changes the stream's conflation interval, also for reconnects;
@@ -340,13 +351,7 @@ func (s *Stream) SetInterval(ctx context.Context, d time.Duration) error {
 	if venueName(s.sub.Venue) != wire.Consolidated {
 		r.Venue, r.Given = s.sub.Venue, r.Given|wire.FieldVenue
 	}
-	if err := s.c.ask(ctx, r, s); err != nil {
-		return err
-	}
-	s.c.mu.Lock()
-	s.sub.Interval = d
-	s.c.mu.Unlock()
-	return nil
+	return s.c.ask(ctx, r, s, func() { s.sub.Interval = d })
 }
 
 // release closes a stream for its user.

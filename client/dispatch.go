@@ -111,6 +111,12 @@ func (c *Client) answered(id uint64, err error) {
 	if w != nil && w.stream == nil {
 		delete(c.calls, id)
 	}
+	if w != nil && w.agreed != nil {
+		if err == nil {
+			w.agreed()
+		}
+		w.agreed = nil // further acks of the same id agree to nothing more
+	}
 	c.mu.Unlock()
 	if w != nil {
 		w.reply(err)
@@ -447,6 +453,8 @@ func (c *Client) delta(l *link, r route, m *wire.Delta) {
 	}
 	resumed := y.resumes
 	y.resumes = false
+	// What a paused stream stands at is news to nobody.
+	same := resumed && y.granted.Paused && m.Seq == m.Prev
 	err := y.delta(m)
 	if err == nil && y.attempts > 0 && time.Now().After(y.retryAt) {
 		y.attempts = 0
@@ -460,7 +468,9 @@ func (c *Client) delta(l *link, r route, m *wire.Delta) {
 	if resumed {
 		c.n.resumed.Add(1)
 	}
-	c.publish(s, y, nil)
+	if !same {
+		c.publish(s, y, nil)
+	}
 }
 
 // lossless passes on a message of an event stream. read makes its update, without

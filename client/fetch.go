@@ -49,14 +49,18 @@ func (s *Stream) Fetch(ctx context.Context, symbol string, from, to uint64) ([]U
 
 // Pause stops the stream, or lets it go on from where it was: with the newest state
 // of each symbol, or with the prints since, as far as the server still has them.
-// It does not outlive a reconnect: then the stream goes on.
+// It outlives reconnects. Streams of the client for the same channel, symbols and
+// venue, and for bars the same interval, stop and go on together.
 func (s *Stream) Pause(ctx context.Context, paused bool) error {
 	r := wire.Request{Op: wire.OpUpdate, Channel: s.sub.Channel, Symbols: s.sub.Symbols, Paused: paused,
 		Given: wire.FieldChannel | wire.FieldSymbols | wire.FieldPaused}
 	if venueName(s.sub.Venue) != wire.Consolidated {
 		r.Venue, r.Given = s.sub.Venue, r.Given|wire.FieldVenue
 	}
-	return s.c.ask(ctx, r, s)
+	if s.sub.Bar != "" && s.sub.Channel == wire.ChannelBar {
+		r.Bar, r.Given = s.sub.Bar, r.Given|wire.FieldBar
+	}
+	return s.c.ask(ctx, r, s, func() { s.paused = paused })
 }
 
 // fetchBegins takes the ack of a fetch.

@@ -293,6 +293,11 @@ func (c *Client) up(l *link, attempts int, lostAt time.Time) {
 	c.mu.Lock()
 	c.link, c.session, c.welcome = l, l.welcome.Session, l.welcome
 	var requests []wire.Request
+	if c.kbps > 0 { // before anything comes that it is to bound
+		r := budgetRequest(c.kbps)
+		c.number(&r)
+		requests = append(requests, r)
+	}
 	streams := make([]*Stream, 0, len(c.streams))
 	for s := range c.streams {
 		streams = append(streams, s)

@@ -38,7 +38,9 @@ type Stream struct {
 	signal   chan struct{} // size 1: there is something to read
 	space    chan struct{} // size 1: there is room again
 
-	id uint64 // of its request on this connection; guarded by c.mu
+	// Guarded by c.mu.
+	id     uint64 // of its request on this connection
+	paused bool   // by Pause
 
 	mu      sync.Mutex
 	symbols map[string]*symbolState

@@ -65,7 +65,7 @@ func (c *Client) renew() {
 		}
 		token, expires, err := c.token(c.ctx)
 		if err == nil {
-			err = c.ask(c.ctx, wire.Request{Op: wire.OpAuth, Token: token, Given: wire.FieldToken}, nil)
+			err = c.ask(c.ctx, wire.Request{Op: wire.OpAuth, Token: token, Given: wire.FieldToken}, nil, nil)
 		}
 		switch {
 		case c.ctx.Err() != nil:

@@ -124,13 +124,17 @@ func (s *session) refetch(f *fetch, out output) error {
 
 // acknowledge makes the ack of a fetch. A client that has not been told yet that a
 // new epoch began means the one that it knows, of which nothing is kept: the
-// numbers of one say nothing in the other.
+// numbers of one say nothing in the other; one that has been sent nothing of the
+// stream yet knows none, and gets nothing.
 func (s *session) acknowledge(f *fetch) error {
 	if f.ack != nil {
 		return nil
 	}
 	u, t, r := f.sub, f.sub.topic, &f.request
-	if u.known && u.era != f.era {
+	switch {
+	case !u.known:
+		f.to, f.parts = f.from-1, nil
+	case u.era != f.era:
 		f.to, f.parts = min(r.To, u.seq), nil
 		if f.from <= f.to {
 			f.parts = []fetched{{from: f.from, to: f.to}}

@@ -483,19 +483,20 @@ func (c *modelClient) ack(m *wire.Ack) {
 	}
 }
 
-func (c *modelClient) stream(msg []byte, sid uint64) *modelStream {
+func (c *modelClient) stream(msg []byte, sid, seq uint64) *modelStream {
 	st := c.streams[sid]
 	if st == nil {
 		c.fatal(msg, "message of a stream that is not subscribed, or before its ack")
 	}
-	if st.paused {
+	// That nothing was missed is the answer to a resume, and tells no news.
+	if answer := st.resuming && seq == st.seq; st.paused && !answer {
 		c.fatal(msg, "message of a stream that is paused")
 	}
 	return st
 }
 
 func (c *modelClient) gap(msg []byte, m *wire.Gap) {
-	st := c.stream(msg, m.SID)
+	st := c.stream(msg, m.SID, m.To)
 	switch {
 	case !st.lossless():
 		c.fatal(msg, "gap on a conflated stream")
@@ -510,7 +511,7 @@ func (c *modelClient) gap(msg []byte, m *wire.Gap) {
 }
 
 func (c *modelClient) snapshot(msg []byte, m *wire.Snapshot) {
-	st := c.stream(msg, m.SID)
+	st := c.stream(msg, m.SID, m.Seq)
 	c.w.snapshots++
 	if m.Channel != st.channel || m.Symbol != st.symbol || cmp.Or(m.Venue, "*") != st.venue {
 		c.fatal(msg, "snapshot of another stream, want %v", st.spec)
@@ -555,7 +556,7 @@ func (c *modelClient) latest(st *modelStream, msg []byte, m *wire.Snapshot) {
 }
 
 func (c *modelClient) delta(msg []byte, m *wire.Delta) {
-	st := c.stream(msg, m.SID)
+	st := c.stream(msg, m.SID, m.Seq)
 	c.w.deltas++
 	if !st.have || m.Prev != st.seq {
 		c.fatal(msg, "does not follow %v %d", st.have, st.seq)
@@ -1232,7 +1233,7 @@ func (c *modelClient) prints(st *modelStream, from, to uint64) (out []wire.Trade
 }
 
 func (c *modelClient) trade(msg []byte, m *wire.Trade) {
-	st := c.stream(msg, m.SID)
+	st := c.stream(msg, m.SID, m.Seq)
 	if !st.have || m.Prev != st.seq {
 		c.fatal(msg, "does not follow %v %d", st.have, st.seq)
 	}
@@ -1416,6 +1417,9 @@ func (w *world) subscribe(c *modelClient) {
 		}
 		c.asked[k.symbol] = true
 		break
+	}
+	if r.IntN(8) == 0 {
+		req["paused"] = true
 	}
 	text, err := json.Marshal(req)
 	if err != nil {

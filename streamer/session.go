@@ -120,7 +120,7 @@ type session struct {
 
 	control  sync.Mutex
 	subs     []*sub            // by sid
-	pausing  map[topicKey]bool // streams that an update under way leaves paused
+	pausing  map[topicKey]bool // streams that a request under way makes or leaves paused
 	follows  []follow
 	ended    bool
 	signedIn bool
@@ -414,7 +414,7 @@ func (s *session) collectOne(u *sub, out output) (listed bool, err error) {
 func (s *session) collect(u *sub, out output) error {
 	err := s.collectNew(u, out)
 	if err == nil && u.topic.key.channel == wire.ChannelBar {
-		s.bars.settle(u, u.need)
+		s.bars.settle(u, u.need && u.flags.Load()&subPaused == 0) // one that is paused holds no other back
 	}
 	return err
 }

@@ -142,6 +142,13 @@ func (s *session) start(req *wire.Request, keys []topicKey, all bool) *wire.Erro
 	if err := s.room(req, keys); err != nil {
 		return err
 	}
+	if req.Op == wire.OpSubscribe && req.Paused {
+		s.pausing = make(map[topicKey]bool, len(keys))
+		for _, key := range keys {
+			s.pausing[key] = true
+		}
+		defer func() { s.pausing = nil }()
+	}
 	ack := wire.Ack{ID: req.ID, Op: req.Op}
 	byLane := make(map[*lane][]topicKey)
 	for _, key := range keys {
@@ -321,8 +328,11 @@ func (s *session) granted(t *topic, scale *market.Scale, req *wire.Request) wire
 	if t.key.venue != market.Consolidated {
 		g.Venue = t.venue
 	}
-	if u := s.sub(t.sid); s.pausing[t.key] || u != nil && u.flags.Load()&subPaused != 0 {
-		g.Paused = true
+	// One that is there already stays as it is.
+	if u := s.sub(t.sid); u == nil {
+		g.Paused = s.pausing[t.key]
+	} else {
+		g.Paused = u.flags.Load()&subPaused != 0
 	}
 	if t.key.channel == wire.ChannelBar {
 		g.Bar = t.key.bar.String()

@@ -205,4 +205,7 @@ func amend(terms, by *wire.Request) {
 	if by.Has(wire.FieldChecksum) {
 		terms.Checksum = by.Checksum
 	}
+	if by.Has(wire.FieldPaused) {
+		terms.Paused = by.Paused
+	}
 }

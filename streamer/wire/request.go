@@ -88,7 +88,7 @@ func fieldByName(name string) (Field, bool) {
 
 const (
 	subscribeFields = FieldChannel | FieldSymbols | FieldVenue | FieldDepth | FieldInterval | FieldVenues |
-		FieldBar | FieldGroup | FieldResume | FieldChecksum | FieldWeight | FieldMaxAge | FieldFrom | FieldUntil | FieldSpeed
+		FieldBar | FieldGroup | FieldResume | FieldChecksum | FieldWeight | FieldMaxAge | FieldPaused | FieldFrom | FieldUntil | FieldSpeed
 	// What singles out streams, where sid does not.
 	selectFields = FieldChannel | FieldSymbols | FieldVenue | FieldBar | FieldSID
 )
