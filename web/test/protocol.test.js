@@ -37,7 +37,7 @@ class FakeSocket {
 const WELCOME = { type: 'welcome', version: '1', server: 'test', session: 's', heartbeat: 5000, limits: {} };
 
 /** A client whose sockets and clock the test holds. */
-function rig(t) {
+function rig(t, token) {
   t.mock.timers.enable({ apis: ['setTimeout', 'setInterval'] });
   const sockets = [];
   let now = 1000;
@@ -49,6 +49,7 @@ function rig(t) {
     },
     now: () => now,
     random: () => 0.5,
+    token,
   });
   t.after(() => client.close());
   return {
@@ -288,6 +289,90 @@ test('a refusal reaches the subscription; what cannot be read harms nothing', (t
   assert.equal(r.client.stats.unreadable, 1);
   assert.equal(r.client.stats.unknown, 1);
   assert.equal(r.client.state, LinkState.LIVE);
+});
+
+const unauthorized = (rest) => ({ type: 'error', code: 'unauthorized', message: 'no', ...rest });
+
+test('signs in before anything else, in a message', (t) => {
+  const r = rig(t, 'k');
+  const { log } = follow(r);
+  r.client.connect();
+  r.socket.give(WELCOME);
+  assert.equal(r.client.state, LinkState.CONNECTING);
+  assert.deepEqual(r.socket.sent, [{ op: 'auth', id: 1, token: 'k' }]);
+  r.socket.give({ type: 'ack', id: 1, op: 'auth' });
+  assert.equal(r.client.state, LinkState.LIVE);
+  r.socket.give(ack(r, 7), snapshot(7, 10));
+  r.socket.drop();
+  r.advance(300);
+  r.socket.give(WELCOME);
+  assert.deepEqual(r.socket.sent.map((m) => m.op), ['auth'], 'again on each connection');
+  r.socket.give({ type: 'ack', id: r.socket.last('auth').id, op: 'auth' });
+  assert.deepEqual(r.socket.last('subscribe').resume, { X: { epoch: 'e1', seq: 10 } });
+  assert.equal(log.length, 2);
+});
+
+test('without a key that does it stops, and goes on with one', (t) => {
+  const r = rig(t);
+  follow(r);
+  const told = [];
+  r.client.addEventListener('locked', ({ detail }) => told.push(detail.message));
+  r.client.connect();
+  r.socket.give(WELCOME);
+  const first = r.socket;
+  first.give(unauthorized({ id: r.socket.last('subscribe').id, message: 'sign in first' }));
+  assert.equal(r.client.state, LinkState.LOCKED);
+  assert.equal(first.closed, true);
+  r.advance(60_000);
+  r.client.retryNow();
+  assert.equal(r.sockets.length, 1, 'it does not try without a key');
+
+  r.client.signIn('wrong');
+  r.socket.give(WELCOME);
+  r.socket.give(unauthorized({ id: r.socket.last('auth').id, message: 'not valid' }));
+  assert.equal(r.client.state, LinkState.LOCKED);
+  assert.equal(r.socket.count('subscribe'), 0);
+
+  r.client.signIn('right');
+  r.socket.give(WELCOME);
+  r.socket.give({ type: 'ack', id: r.socket.last('auth').id, op: 'auth' });
+  assert.equal(r.client.state, LinkState.LIVE);
+  assert.equal(r.socket.count('subscribe'), 1);
+  r.socket.give(unauthorized({ message: 'has expired' }));
+  assert.equal(r.client.state, LinkState.LOCKED);
+  assert.deepEqual(told, ['sign in first', 'not valid', 'has expired']);
+});
+
+test('who is told to wait with signing in tries again later', (t) => {
+  const r = rig(t, 'k');
+  r.client.connect();
+  r.socket.give(WELCOME);
+  r.socket.give({ type: 'error', id: 1, code: 'rate_limited', message: 'later', retry_after: 3000 });
+  assert.equal(r.client.state, LinkState.WAITING);
+  assert.ok(r.client.retryAt - r.client.now() >= 3000);
+  r.advance(4000);
+  assert.equal(r.sockets.length, 2);
+});
+
+test('a sign-in without an answer is given up', (t) => {
+  const r = rig(t, 'k');
+  r.client.connect();
+  r.socket.give(WELCOME);
+  r.advance(10_000);
+  assert.equal(r.client.state, LinkState.WAITING);
+});
+
+test('a subscription that begins or ends while signing in is asked for, or not, after it', (t) => {
+  const r = rig(t, 'k');
+  r.client.connect();
+  r.socket.give(WELCOME);
+  const { sub } = follow(r);
+  follow(r, { channel: 'ticker', symbols: ['X'] });
+  sub.close();
+  r.client.ping();
+  assert.deepEqual(r.socket.sent.map((m) => m.op), ['auth']);
+  r.socket.give({ type: 'ack', id: 1, op: 'auth' });
+  assert.deepEqual(r.socket.sent.map((m) => m.op), ['auth', 'subscribe', 'ping']);
 });
 
 test('a ping measures the round trip', (t) => {

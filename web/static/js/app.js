@@ -3,7 +3,9 @@
 import { Book } from './book.js';
 import { count, decimalsOf } from './format.js';
 import { onFrame } from './frame.js';
+import { Gate } from './gate.js';
 import { InstrumentView } from './instrument.js';
+import { Key, reason } from './key.js';
 import { Ladder } from './ladder.js';
 import { Instruments } from './model.js';
 import { Client, LinkState } from './protocol.js';
@@ -20,9 +22,10 @@ const here = (path) => new URL(path, document.baseURI);
 const stream = here('v1/stream');
 stream.protocol = stream.protocol.replace('http', 'ws');
 
+const key = new Key(tabStorage());
 const instruments = new Instruments();
-const client = new Client(stream.href);
-const health = new HealthView(byID('statusbar'), here('v1/status'));
+const client = new Client(stream.href, { token: key.value });
+const health = new HealthView(byID('statusbar'), (signal) => (client.state === LinkState.LOCKED ? null : ask('v1/status', signal)));
 const link = new LinkView({ client, text: byID('link-text'), metrics: byID('metrics'), notice: byID('notice') });
 const view = new InstrumentView(byID('panel-instrument'));
 const ladder = new Ladder(byID('ladder'), DEPTH);
@@ -37,6 +40,19 @@ let terms = null; // of the book, as granted
 let deep = false; // the book has had levels
 let subscriptions = []; // of the chosen instrument
 let settling = null;
+
+function tabStorage() {
+  try {
+    return sessionStorage;
+  } catch {
+    return null; // the user lets no page keep anything
+  }
+}
+
+/** Fetches a page of the server with the key, if there is one. */
+function ask(path, signal) {
+  return fetch(here(path), { cache: 'no-store', signal, headers: key.headers() });
+}
 
 // All instruments: quotes and tickers.
 
@@ -78,13 +94,21 @@ let retry = 500;
 
 function loadSoon(delay = 300) {
   clearTimeout(loading);
+  if (client.state === LinkState.LOCKED) return;
   loading = setTimeout(load, delay);
 }
 
 async function load() {
   clearTimeout(loading);
   try {
-    const response = await fetch(here('v1/symbols'), { cache: 'no-store', signal: AbortSignal.timeout(5000) });
+    const shown = key.value;
+    const response = await ask('v1/symbols', AbortSignal.timeout(5000));
+    if (response.status === 401) {
+      const error = await response.json();
+      // The socket may have said so meanwhile, and the user have given another key.
+      if (client.state !== LinkState.LOCKED && key.value === shown) client.lock(error);
+      return;
+    }
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
     const { symbols } = await response.json();
     for (const terms of symbols) instruments.of(terms.symbol).describe(terms);
@@ -225,6 +249,35 @@ client.addEventListener('state', () => {
   }
   link.draw();
 });
+
+// The key, where the server wants one.
+
+const gate = new Gate(byID('gate'), (text) => {
+  if (!key.take(text)) return false;
+  client.signIn(key.value); // the list is loaded once that has been taken
+  return true;
+});
+
+let entering = false; // the gate has been shown, and nothing has come since
+
+client.addEventListener('locked', ({ detail: error }) => {
+  clearTimeout(loading);
+  entering = true;
+  gate.show(reason(error, key.value !== ''), key.value !== '');
+  key.forget(); // it did not do, or does no longer
+});
+client.addEventListener('state', () => {
+  byID('forget').hidden = client.state !== LinkState.LIVE || key.value === '';
+  if (client.state !== LinkState.LIVE || !entering) return;
+  entering = false;
+  gate.hide();
+  load();
+});
+byID('forget').addEventListener('click', () => {
+  key.forget();
+  location.reload(); // what it showed is gone too
+});
+
 addEventListener('online', () => client.retryNow());
 document.addEventListener('visibilitychange', () => document.hidden || client.retryNow());
 
@@ -290,4 +343,5 @@ addEventListener('resize', () => onFrame(() => watchlist.tick({ ...colours })));
 link.draw();
 showTab('watchlist');
 health.start();
-load().finally(() => client.connect()); // in this order the list need not be regrouped
+// In this order the list need not be regrouped.
+load().finally(() => client.state === LinkState.CLOSED && client.connect());

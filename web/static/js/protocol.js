@@ -11,6 +11,10 @@
 //   …
 //   sub.close();
 //
+// A server that wants a key is shown client.token, by op auth and in no address.
+// Where it has none, or one that does not do or has expired, the client stops,
+// with the event 'locked', whose detail is the server's error, until signIn(token).
+//
 // Handlers, all optional, called in the order of the messages:
 //   ack(stream)                granted terms are in stream.granted
 //   snapshot(stream, message)  replaces what was known
@@ -30,6 +34,7 @@ export const LinkState = Object.freeze({
   LIVE: 'live',
   SILENT: 'silent', // open, but a heartbeat is overdue
   WAITING: 'waiting', // for the next attempt, at client.retryAt
+  LOCKED: 'locked', // the server wants a key, or another one: waits for signIn
 });
 
 const BACKOFF = { first: 250, most: 10_000 }; // ms
@@ -42,11 +47,13 @@ const DEFAULT_HEARTBEAT = 5_000;
 export class Client extends EventTarget {
   /**
    * options, for tests: open(url) gives a WebSocket, now() a time in ms that only
-   * grows, random() a number in [0, 1).
+   * grows, random() a number in [0, 1). options.token is a key or token to sign in
+   * with.
    */
   constructor(url, options = {}) {
     super();
     this.url = url;
+    this.token = options.token ?? '';
     this.state = LinkState.CLOSED;
     this.welcome = null;
     this.lag = 0; // ms behind, as the server's last heartbeat said
@@ -69,6 +76,7 @@ export class Client extends EventTarget {
   #lastID = 0;
   #attempt = 0;
   #retryHint = 0;
+  #entering = null; // the welcome, while the answer to op auth is awaited
   #liveSince = 0;
   #timer = null; // connect timeout or retry
   #watch = null;
@@ -79,7 +87,7 @@ export class Client extends EventTarget {
 
   /** Connects, and goes on doing so until close. */
   connect() {
-    if (this.state !== LinkState.CLOSED && this.state !== LinkState.WAITING) return;
+    if (![LinkState.CLOSED, LinkState.WAITING, LinkState.LOCKED].includes(this.state)) return;
     clearTimeout(this.#timer);
     this.#setState(LinkState.CONNECTING);
     const socket = this.#open(this.url);
@@ -99,6 +107,23 @@ export class Client extends EventTarget {
     this.#drop();
     socket?.close(1000);
     this.#setState(LinkState.CLOSED);
+  }
+
+  /** Connects with a key or token, from now on. */
+  signIn(token) {
+    this.close();
+    this.token = token;
+    this.#attempt = 0;
+    this.connect();
+  }
+
+  /** Stops until signIn: the server, here or elsewhere, said by error that it wants a key. */
+  lock(error) {
+    const socket = this.#socket;
+    this.#drop();
+    socket?.close(1000);
+    this.#setState(LinkState.LOCKED);
+    this.dispatchEvent(new CustomEvent('locked', { detail: error }));
   }
 
   /** Does not wait any longer for the next attempt. */
@@ -183,8 +208,19 @@ export class Client extends EventTarget {
   }
 
   #welcomed(message) {
+    if (this.token === '') {
+      this.#begin(message);
+      return;
+    }
+    // The timer goes on: an answer that does not come ends the connection too.
+    this.#entering = message;
+    this.#send({ op: 'auth', id: ++this.#lastID, token: this.token });
+  }
+
+  #begin(welcome) {
     clearTimeout(this.#timer);
-    this.welcome = message;
+    this.#entering = null;
+    this.welcome = welcome;
     this.#liveSince = this.now();
     this.#retryHint = 0;
     this.stats.connects++;
@@ -196,6 +232,10 @@ export class Client extends EventTarget {
   }
 
   #acked(message) {
+    if (message.op === 'auth' && this.#entering) {
+      this.#begin(this.#entering);
+      return;
+    }
     const sub = this.#requests.get(message.id);
     if (!sub || message.op !== 'subscribe') return;
     for (const granted of message.streams ?? []) {
@@ -247,7 +287,15 @@ export class Client extends EventTarget {
   }
 
   #refused(error) {
+    if (error.code === 'unauthorized') {
+      this.lock(error);
+      return;
+    }
     if (error.retry_after > 0) this.#retryHint = error.retry_after;
+    if (this.#entering && error.id !== undefined) {
+      this.#abandon(); // it may sign in later: too many have tried from here
+      return;
+    }
     this.#requests.get(error.id)?.handlers.error?.(error);
     this.dispatchEvent(new CustomEvent('refused', { detail: error }));
   }
@@ -301,6 +349,7 @@ export class Client extends EventTarget {
     clearTimeout(this.#timer);
     clearInterval(this.#watch);
     this.#socket = null;
+    this.#entering = null;
     this.welcome = null;
     this.roundTrip = null;
     this.#streams.clear();

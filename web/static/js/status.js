@@ -14,6 +14,7 @@ const LINK_TEXT = {
   [LinkState.LIVE]: 'Live',
   [LinkState.SILENT]: 'No heartbeat',
   [LinkState.WAITING]: 'Disconnected',
+  [LinkState.LOCKED]: 'Key needed',
 };
 
 const METRICS = [
@@ -114,18 +115,24 @@ function median(list) {
 
 /** The bar at the bottom: feeds and venues, from /v1/status. */
 export class HealthView {
-  constructor(root, address) {
+  /** ask() fetches the address; null where there is no point in it at present. */
+  constructor(root, ask) {
     this.#root = root;
-    this.#address = address;
+    this.#ask = ask;
     this.#feeds = el('ul', { class: 'health', 'aria-label': 'Feeds' });
     this.#venues = el('ul', { class: 'health', 'aria-label': 'Venues' });
     this.#server = el('span', { class: 'server' });
     this.#problem = el('span', { class: 'problem', hidden: true });
-    root.append(el('span', { class: 'label' }, 'Feeds'), this.#feeds, el('span', { class: 'label' }, 'Venues'), this.#venues, this.#problem, this.#server);
+    // Feeds are told to the operator's keys alone.
+    this.#feedsLabel = el('span', { class: 'label', hidden: true }, 'Feeds');
+    this.#venuesLabel = el('span', { class: 'label', hidden: true }, 'Venues');
+    root.append(this.#feedsLabel, this.#feeds, this.#venuesLabel, this.#venues, this.#problem, this.#server);
   }
 
   #root;
-  #address;
+  #ask;
+  #feedsLabel;
+  #venuesLabel;
   #feeds;
   #venues;
   #server;
@@ -151,8 +158,10 @@ export class HealthView {
   }
 
   async #poll() {
+    const answer = this.#ask(AbortSignal.timeout(POLL * 2));
+    if (!answer) return;
     try {
-      const response = await fetch(this.#address, { cache: 'no-store', signal: AbortSignal.timeout(POLL * 2) });
+      const response = await answer;
       if (!response.ok) throw new Error(`HTTP ${response.status}`);
       this.#draw(await response.json());
       setAttr(this.#root, 'data-old', null);
@@ -167,6 +176,8 @@ export class HealthView {
 
   #draw({ server, time, connections, venues = [], feeds = [] }) {
     this.clock = { server: time, here: performance.now() };
+    this.#feedsLabel.hidden = this.#feeds.hidden = feeds.length === 0;
+    this.#venuesLabel.hidden = this.#venues.hidden = venues.length === 0;
     for (const feed of feeds) {
       const before = this.#before.get(feed.feed);
       const seconds = before ? (time - before.time) / 1e6 : 0;
@@ -186,7 +197,8 @@ export class HealthView {
         Object.entries(instruments).map(([state, n]) => `${n} ${state}`).join('\n'));
       setVar(item.root, '--venue', venueColour(venue));
     }
-    setText(this.#server, `${server}  ·  ${connections} client${connections === 1 ? '' : 's'}`);
+    const clients = connections === undefined ? '' : `  ·  ${connections} client${connections === 1 ? '' : 's'}`;
+    setText(this.#server, server + clients);
   }
 
   #item(list, key, name, state, text, details) {
