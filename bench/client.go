@@ -22,9 +22,9 @@ type clientSpec struct {
 	Path  string // of the WebSocket
 	Pick  int    // symbols of each client, from Of
 	Of    int
-	Mark  byte // is in each message once
-	Lag   int  // 0: none measured; 1: of each message; 2: of the first in each read
-	Burst bool // poll without sleeping
+	Mark  string // is in each message once
+	Lag   int    // 0: none measured; 1: of each message; 2: of the first in each read
+	Burst bool   // poll without sleeping
 }
 
 // stamp precedes the time in µs from which lag is measured.
@@ -70,6 +70,9 @@ func runClient(text string) error {
 	for turn := 0; p.Exit.Load() == 0; turn++ {
 		if turn%4096 == 0 && os.Getppid() != parent {
 			return nil
+		}
+		if turn%64 == 0 {
+			p.Busy.Store(uint64(cpu()))
 		}
 		if want := int(p.Stalled.Load()); want != len(stalled) {
 			for fd, i := range number {
@@ -134,7 +137,7 @@ func (p *page) count(spec *clientSpec, b []byte) {
 			}
 		}
 	}
-	p.Received.Add(uint64(bytes.Count(b, []byte{spec.Mark})))
+	p.Received.Add(uint64(bytes.Count(b, []byte(spec.Mark))))
 	p.Bytes.Add(uint64(len(b)))
 	p.Reads.Add(1)
 }

@@ -29,6 +29,10 @@ func (h *hub) drive(d time.Duration, until func() bool) {
 	}
 }
 
+// markStream stands once in every message of a stream, whatever its kind. One that the
+// end of a read cuts in two is not counted.
+const markStream = `"tx":`
+
 func never() bool { return false }
 
 // dashboard is the case of many screens: t.N clients with 100 symbols each of 2,000
@@ -38,26 +42,35 @@ func dashboard(t task) (result, error) {
 	encode := encodeCost()
 	h := startHub(symbols, streamer.Config{})
 	defer h.stop()
-	spec := clientSpec{Addr: h.addr, N: t.N, Kind: "ws", Path: "/v1/stream?channel=quote&interval=250ms", Pick: pick, Of: symbols, Mark: 'z', Lag: 2}
-	spec.Mark = mark(sample())
+	spec := clientSpec{Addr: h.addr, N: t.N, Kind: "ws", Path: "/v1/stream?channel=quote&interval=250ms", Pick: pick, Of: symbols, Lag: 2, Mark: markStream}
 	c := startClient(spec)
 	defer c.stop()
 	c.settle(t.N)
 	h.drive(3*time.Second, never)
 	c.Phase.Store(1)
-	used, begin, before := cpu(), time.Now(), c.Received.Load()
-	wrote, sent, encoded, skipped := h.counter("writes_total"), h.counter("messages_delivered_total"), h.counter("frames_encoded_total"), h.counter("messages_skipped_total")
+	names := []string{"writes", "messages_delivered", "frames_encoded", "snapshots_encoded", "messages_skipped", "writes_blocked", "intervals_widened"}
+	counts := func() map[string]float64 {
+		m := make(map[string]float64)
+		for _, name := range names {
+			m[name] = h.counter(name + "_total")
+		}
+		return m
+	}
+	was, used, begin, before, theirs := counts(), cpu(), time.Now(), c.Received.Load(), c.Busy.Load()
 	h.drive(t.Time, never)
 	took, got := time.Since(begin), float64(c.Received.Load()-before)
 	used = cpu() - used
-	wrote, sent, encoded, skipped = h.counter("writes_total")-wrote, h.counter("messages_delivered_total")-sent, h.counter("frames_encoded_total")-encoded, h.counter("messages_skipped_total")-skipped
+	more := map[string]float64{"clients' core busy": float64(c.Busy.Load()-theirs) / float64(took), "encode ns": encode.Seconds() * 1e9}
+	n := counts()
+	for name := range n {
+		n[name] -= was[name]
+		more[name+"/s"] = n[name] / took.Seconds()
+	}
+	more["cores to encode for each client"] = more["messages_delivered/s"] * encode.Seconds()
 	return result{
-		PerSecond: got / took.Seconds(), CPU: used.Seconds() / got * 1e6, Busy: used.Seconds() / took.Seconds(), PerWrite: sent / wrote,
-		P50: c.quantile(1, 0.5), P99: c.quantile(1, 0.99),
-		More: map[string]float64{
-			"encoded/s": encoded / took.Seconds(), "writes/s": wrote / took.Seconds(), "skipped/s": skipped / took.Seconds(),
-			"encode ns": encode.Seconds() * 1e9, "cores to encode for each client": sent / took.Seconds() * encode.Seconds(),
-		},
+		PerSecond: got / took.Seconds(), CPU: used.Seconds() / got * 1e6, Busy: used.Seconds() / took.Seconds(),
+		PerWrite: n["messages_delivered"] / n["writes"],
+		P50:      c.quantile(1, 0.5), P99: c.quantile(1, 0.99), More: more,
 	}, nil
 }
 
@@ -95,7 +108,7 @@ func idle(t task) (result, error) {
 	defer h.stop()
 	debug.FreeOSMemory()
 	before := resident()
-	spec := clientSpec{Addr: h.addr, N: t.N, Kind: "ws", Path: "/v1/stream", Mark: 'q'}
+	spec := clientSpec{Addr: h.addr, N: t.N, Kind: "ws", Path: "/v1/stream", Mark: markStream}
 	if t.Subs > 0 {
 		spec.Path, spec.Pick, spec.Of = "/v1/stream?channel=quote&interval=250ms", t.Subs, t.Subs
 	}
@@ -133,8 +146,7 @@ func stall(t task) (result, error) {
 	const symbols, pick = 200, 20
 	h := startHub(symbols, streamer.Config{})
 	defer h.stop()
-	spec := clientSpec{Addr: h.addr, N: t.N, Kind: "ws", Path: "/v1/stream?channel=quote&interval=100ms", Pick: pick, Of: symbols, Lag: 2}
-	spec.Mark = mark(sample())
+	spec := clientSpec{Addr: h.addr, N: t.N, Kind: "ws", Path: "/v1/stream?channel=quote&interval=100ms", Pick: pick, Of: symbols, Lag: 2, Mark: markStream}
 	c := startClient(spec)
 	defer c.stop()
 	c.settle(t.N)

@@ -88,11 +88,11 @@ func sample() []byte {
 
 // mark returns a byte that a message has once and what the contenders put round it
 // has not.
-func mark(msg []byte) byte {
+func mark(msg []byte) string {
 	const round = `{"push":{"channel":"t","pub":{"data":` + "}}}\nMSG t 1 0123456789\r\n"
 	for c := byte('a'); c <= 'z'; c++ {
 		if bytes.Count(msg, []byte{c}) == 1 && bytes.IndexByte([]byte(round), c) < 0 {
-			return c
+			return string(c)
 		}
 	}
 	panic("no byte stands in the message once: " + string(msg))

@@ -16,7 +16,7 @@ type page struct {
 	Bytes     atomic.Uint64
 	Reads     atomic.Uint64
 	Connected atomic.Uint64
-	Busy      atomic.Uint64 // ns of processor time of the client while it had something to do
+	Busy      atomic.Uint64 // ns of processor time of the client
 
 	Stalled atomic.Uint64 // the first so many connections are not read
 	Phase   atomic.Uint64 // of the histogram

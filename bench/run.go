@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -44,7 +45,7 @@ func measure(t task) (result, error) {
 		return result{}, err
 	}
 	cmd := pinned(0, "one", string(text))
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", coresEnv+"="+strconv.Itoa(runtime.NumCPU()))
 	out, err := cmd.Output()
 	if err != nil {
 		return result{}, fmt.Errorf("%s %s, %d connections: %w", t.Kind, t.Contender, t.N, err)
@@ -53,11 +54,18 @@ func measure(t task) (result, error) {
 	return r, json.Unmarshal(out, &r)
 }
 
+// coresEnv tells a pinned process how many cores there are: it sees but its own.
+const coresEnv = "BENCH_CORES"
+
 // pinned returns a command that runs this program on one core, if that can be said.
 func pinned(core int, args ...string) *exec.Cmd {
 	self := must(os.Executable())
 	args = append([]string{self}, args...)
-	if path, err := exec.LookPath("taskset"); err == nil && runtime.NumCPU() > 1 {
+	cores := runtime.NumCPU()
+	if n, err := strconv.Atoi(os.Getenv(coresEnv)); err == nil {
+		cores = n
+	}
+	if path, err := exec.LookPath("taskset"); err == nil && cores > 1 {
 		args = append([]string{path, "-c", fmt.Sprint(core)}, args...)
 	}
 	cmd := exec.Command(args[0], args[1:]...)
