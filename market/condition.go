@@ -86,7 +86,7 @@ func (c Condition) String() string { return string(c.Append(nil)) }
 // of its conditions allows. An unknown condition allows everything: a print is
 // not thrown away for a code that is newer than the tables. It does not
 // allocate.
-func (e *Event) Updates() Eligibility {
+func (e *Event) Updates() (el Eligibility) {
 	if e.Kind == KindValue { // no print: an index has no last but its level
 		index := e.Value == ValueIndex
 		return Eligibility{Last: index || e.Value == ValueLast, HighLow: index, Bar: index}
@@ -104,5 +104,6 @@ func (e *Event) Updates() Eligibility {
 	if e.Has(FlagPrior) {
 		allowed &^= ruleHighLow | ruleVolume | ruleBar
 	}
-	return eligibility(allowed, told)
+	el.set(allowed, told)
+	return el
 }

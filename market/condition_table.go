@@ -43,24 +43,23 @@ var told = map[string]rule{
 	"official_close": ruleOfficialClose, "canceled": ruleCanceled,
 }
 
-func eligibility(allowed, told rule) Eligibility {
-	return Eligibility{
-		Last:          allowed&ruleLast != 0,
-		LastIfFirst:   allowed&(ruleLast|ruleLastIfFirst) == ruleLastIfFirst,
-		HighLow:       allowed&ruleHighLow != 0,
-		Volume:        allowed&ruleVolume != 0,
-		Bar:           allowed&ruleBar != 0,
-		Extended:      told&ruleExtended != 0,
-		Late:          told&ruleLate != 0,
-		OutOfSequence: told&ruleOutOfSequence != 0,
-		OddLot:        told&ruleOddLot != 0,
-		Opening:       told&ruleOpening != 0,
-		Closing:       told&ruleClosing != 0,
-		OfficialOpen:  told&ruleOfficialOpen != 0,
-		OfficialClose: told&ruleOfficialClose != 0,
-		Canceled:      told&ruleCanceled != 0,
-		Unknown:       told&ruleUnknown != 0,
-	}
+// set writes field by field where the caller will read them so.
+func (el *Eligibility) set(allowed, told rule) {
+	el.Last = allowed&ruleLast != 0
+	el.LastIfFirst = allowed&(ruleLast|ruleLastIfFirst) == ruleLastIfFirst
+	el.HighLow = allowed&ruleHighLow != 0
+	el.Volume = allowed&ruleVolume != 0
+	el.Bar = allowed&ruleBar != 0
+	el.Extended = told&ruleExtended != 0
+	el.Late = told&ruleLate != 0
+	el.OutOfSequence = told&ruleOutOfSequence != 0
+	el.OddLot = told&ruleOddLot != 0
+	el.Opening = told&ruleOpening != 0
+	el.Closing = told&ruleClosing != 0
+	el.OfficialOpen = told&ruleOfficialOpen != 0
+	el.OfficialClose = told&ruleOfficialClose != 0
+	el.Canceled = told&ruleCanceled != 0
+	el.Unknown = told&ruleUnknown != 0
 }
 
 // conditionTable is the files of the folder sale_conditions, by number and by letter.

@@ -1,6 +1,8 @@
 package market_test
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"unsafe"
@@ -29,6 +31,19 @@ func TestTradeID(t *testing.T) {
 	}
 	if id, ok := market.MakeTradeID(""); !ok || !id.IsZero() {
 		t.Error("empty")
+	}
+	seen := make(map[uint64]string)
+	for i := range 100_000 {
+		for _, text := range []string{strconv.Itoa(i), uuid[:31] + fmt.Sprintf("%05x", i)} {
+			id, _ := market.MakeTradeID(text)
+			for venue := range uint64(2) {
+				h, name := id.Hash(venue), fmt.Sprint(venue, " ", text)
+				if other, ok := seen[h]; ok {
+					t.Fatalf("%s and %s have the same hash", name, other)
+				}
+				seen[h] = name
+			}
+		}
 	}
 }
 

@@ -124,13 +124,18 @@ func (in *instrument) bar(i Interval, at int64) *barState {
 // tellBar notes in the update that a bar changed. One that was final becomes
 // revised, once an update.
 func (in *instrument) tellBar(b *barState, watermark int64) {
+	in.listBar(b, watermark)
+	in.upd.Bars[b.slot] = b.Bar
+}
+
+// listBar gives a bar that changed its place among the update's.
+func (in *instrument) listBar(b *barState, watermark int64) {
 	u := &in.upd
 	if b.End <= watermark && b.revised != u.Seq+1 {
 		b.Rev++
 		b.revised = u.Seq + 1
 	}
 	if b.told == u.Seq+1 {
-		u.Bars[b.slot] = b.Bar
 		return
 	}
 	r := &in.tape.series[b.Interval]
@@ -139,16 +144,16 @@ func (in *instrument) tellBar(b *barState, watermark int64) {
 	b.Seq, b.told, b.slot = r.seq, u.Seq+1, n
 	if n < cap(u.Bars) {
 		u.Bars = u.Bars[:n+1]
-		u.Bars[n] = b.Bar
 		return
 	}
-	u.Bars = append(u.Bars, b.Bar)
+	u.Bars = append(u.Bars, Bar{})
 }
 
 // addBars counts a print in the bars. all is false if one that holds its time is
 // no longer kept, ok if the sums of one cannot hold it.
 func (s *Shard) addBars(in *instrument, p *tally) (all, ok bool) {
 	all, ok = true, true
+	var changed [NumIntervals]*barState
 	for i := range Interval(NumIntervals) {
 		if p.may&touches[i] == 0 {
 			continue
@@ -162,12 +167,20 @@ func (s *Shard) addBars(in *instrument, p *tally) (all, ok bool) {
 		}
 		if p.may&mayCount != 0 {
 			ok = b.add(p) && ok
-			in.tellBar(b, s.watermark)
-			continue
+		} else {
+			was := b.Bar // the level of an index, or a close without a trade: it may be no news
+			if b.add(p); b.Bar == was {
+				continue
+			}
 		}
-		was := b.Bar // the level of an index, or a close without a trade: it may be no news
-		if b.add(p); b.Bar != was {
-			in.tellBar(b, s.watermark)
+		in.listBar(b, s.watermark)
+		changed[i] = b
+	}
+	// All are copied when all have changed: a processor that copies what it has just
+	// written in other pieces waits for it.
+	for _, b := range changed {
+		if b != nil {
+			in.upd.Bars[b.slot] = b.Bar
 		}
 	}
 	return all, ok

@@ -23,20 +23,14 @@ func (k *keptPrint) tally() tally {
 	return p
 }
 
-// printID returns a number that stands for a venue's identifier of a print: FNV-1a
-// over both. Two of one instrument that get the same number by chance would have
-// to be told apart by price and size.
+// printID returns a number that stands for a venue's identifier of a print, 0 for
+// none. Two of one instrument that get the same number by chance would have to be
+// told apart by price and size.
 func printID(venue market.VenueID, id *market.TradeID) uint64 {
 	if id.IsZero() {
 		return 0
 	}
-	const prime = 1099511628211
-	h := (uint64(14695981039346656037) ^ uint64(venue)) * prime
-	var buf [48]byte
-	for _, c := range id.Append(buf[:0]) {
-		h = (h ^ uint64(c)) * prime
-	}
-	return max(h, 1)
+	return max(id.Hash(uint64(venue)), 1)
 }
 
 // chunkPrints is how many prints are kept, and thrown away, together.
@@ -130,19 +124,21 @@ func (k *keptPrints) add(p *tally, id uint64) {
 // evict takes a chunk, the oldest, out of what is kept and remembers what its
 // prints came to.
 func (k *keptPrints) evict(c *printChunk) {
+	lost, last, ext, day := k.lost, &k.last, &k.ext, k.in.tape.day
 	for i := range c.prints[:c.n] {
 		p := &c.prints[i]
 		if p.gone {
 			continue
 		}
-		k.lost = max(k.lost, p.at)
-		k.last = later(k.last, p, mayLast)
-		if k.in.tape.day.holds(p.at) {
+		lost = max(lost, p.at)
+		last = later(last, p, mayLast)
+		if day.holds(p.at) {
 			t := p.tally()
 			k.day.add(&t)
-			k.ext = later(k.ext, p, mayExt)
+			ext = later(ext, p, mayExt)
 		}
 	}
+	k.lost, k.last, k.ext = lost, *last, *ext
 	k.chunks[k.first] = nil
 	k.first++
 	if k.first > 32 && k.first > len(k.chunks)/2 {
@@ -153,9 +149,9 @@ func (k *keptPrints) evict(c *printChunk) {
 
 // later returns which of two prints set a last price, the latter being the one
 // that came later.
-func later(was keptPrint, p *keptPrint, what may) keptPrint {
+func later(was, p *keptPrint, what may) *keptPrint {
 	if p.may&what != 0 && (was.may == 0 || p.at >= was.at) {
-		return *p
+		return p
 	}
 	return was
 }
@@ -163,27 +159,27 @@ func later(was keptPrint, p *keptPrint, what may) keptPrint {
 // latest returns the last of the prints before a time that may set the ticker's
 // last price, with no may if there is none.
 func (k *keptPrints) latest(before int64) keptPrint {
-	var last keptPrint
+	last := &keptPrint{}
 	if k.last.at < before {
-		last = k.last
+		last = &k.last
 	}
 	k.each(func(p *keptPrint) {
 		if p.at < before {
 			last = later(last, p, mayLast)
 		}
 	})
-	return last
+	return *last
 }
 
 // latestExt returns the day's last print of extended hours, as latest does.
 func (k *keptPrints) latestExt() keptPrint {
-	ext := k.ext
+	ext := &k.ext
 	k.each(func(p *keptPrint) {
 		if k.in.tape.day.holds(p.at) {
 			ext = later(ext, p, mayExt)
 		}
 	})
-	return ext
+	return *ext
 }
 
 // newDay begins another trading day.

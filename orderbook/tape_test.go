@@ -2,6 +2,7 @@ package orderbook
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -156,6 +157,7 @@ func benchTape(flags market.Flags) (*Shard, []market.Event) {
 		at := tapeStart + int64(i)*int64(7*time.Millisecond)
 		events[i] = market.Event{Kind: market.KindTrade, Feed: 1, Venue: 1, Instrument: 1, Flags: flags | market.FlagLast, Received: at, Time: at,
 			Price: market.Price(10000 + i*7%50), Size: market.Size(1 + i%300), PriceDecimals: 2, NumConditions: 1}
+		events[i].ID, _ = market.MakeTradeID(strconv.Itoa(71675523093 + i))
 		if i%10 == 9 {
 			events[i].Time -= int64(300 * time.Millisecond)
 			events[i].Conditions[0] = 37 // odd lot

@@ -62,7 +62,7 @@ func (s *Shard) print(b *book, e *market.Event, price market.Price, size market.
 	}
 	if e.Kind == market.KindValue && e.Value != market.ValueIndex || e.Has(market.FlagPrior) {
 		if t.kept != nil {
-			t.kept.last = later(t.kept.last, &keptPrint{at: at, price: price, size: size, venue: e.Venue, may: p.may}, mayLast)
+			t.kept.last = *later(&t.kept.last, &keptPrint{at: at, price: price, size: size, venue: e.Venue, may: p.may}, mayLast)
 		}
 		return changed, ok // not what the intervals' trading came to
 	}
