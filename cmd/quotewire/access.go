@@ -112,7 +112,11 @@ func newKey() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			key, hash := auth.NewKey()
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "# for the client, shown only now: %s\nkeys:\n  - name: %q\n    hash: %s\n    plan: %q\n", key, name, hash, plan)
+			// Apart, so that who sends the output into the config does not keep the key.
+			if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "for the client, shown only now: %s\n", key); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "keys:\n  - name: %q\n    hash: %s\n    plan: %q\n", name, hash, plan)
 			return err
 		},
 	}

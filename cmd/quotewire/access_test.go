@@ -318,7 +318,7 @@ func TestSlowDoors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newPages(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "in") }))
+	p := newPages(l, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "in") }), slog.New(slog.DiscardHandler))
 	d.guard(p.server)
 	p.server.ReadHeaderTimeout = 200 * time.Millisecond
 	done := make(chan error, 1)

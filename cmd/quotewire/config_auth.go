@@ -155,10 +155,13 @@ func (v *checker) auth(a *authConfig) {
 // maxDelays bounds how often all data is held back.
 const maxDelays = 4
 
+// channelNames are the channels that the server has.
 func channelNames() []string {
 	var names []string
 	for c := wire.ChannelQuote; int(c) < wire.NumChannels; c++ {
-		names = append(names, c.String())
+		if c != wire.ChannelAlert {
+			names = append(names, c.String())
+		}
 	}
 	return names
 }

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -50,7 +54,7 @@ func (s *service) openPages() (out []*pages, err error) {
 		}
 		d := newDoors(s.proxies)
 		s.registry.MustRegister(d.refused, d.wasted, d.gauge)
-		p := newPages(l, s.handler())
+		p := newPages(l, s.handler(), s.logger)
 		d.guard(p.server)
 		out = append(out, p)
 		s.logger.Info("listening", "url", scheme+"://"+l.Addr().String())
@@ -60,7 +64,7 @@ func (s *service) openPages() (out []*pages, err error) {
 		if err != nil {
 			return out, fmt.Errorf("admin_listen: %w", err)
 		}
-		out = append(out, newPages(l, s.adminHandler()))
+		out = append(out, newPages(l, s.adminHandler(), s.logger))
 		s.logger.Info("listening for the operator", "url", "http://"+l.Addr().String())
 	}
 	return out, nil
@@ -68,9 +72,23 @@ func (s *service) openPages() (out []*pages, err error) {
 
 // newPages bounds how long who has not made a request may take, and how large it
 // may be.
-func newPages(l net.Listener, h http.Handler) *pages {
+func newPages(l net.Listener, h http.Handler, logger *slog.Logger) *pages {
 	return &pages{l, &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 64 << 10}}
+		MaxHeaderBytes: 64 << 10, ErrorLog: log.New(serverLog{logger}, "", 0)}}
+}
+
+// serverLog takes what the HTTP server has to say. What clients do wrong before they
+// ask for anything, such as TLS that fails, is for debugging: anybody could fill the
+// log with it. A handler's panic is our bug.
+type serverLog struct{ logger *slog.Logger }
+
+func (l serverLog) Write(line []byte) (int, error) {
+	level := slog.LevelDebug
+	if bytes.Contains(line, []byte("panic serving")) {
+		level = slog.LevelError
+	}
+	l.logger.Log(context.Background(), level, strings.TrimSpace(string(line)))
+	return len(line), nil
 }
 
 func (p *pages) serve() error {

@@ -3,12 +3,15 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
 	"log/slog"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -151,19 +154,20 @@ type subscribeFlags struct {
 	depth             int
 	venue             string
 	venues            bool
-	group             string
+	group, bar        string
 	cmd               *cobra.Command
 }
 
 func (f *subscribeFlags) register(cmd *cobra.Command) {
 	f.cmd = cmd
-	cmd.Flags().StringSliceVar(&f.channels, "channel", []string{"quote"}, "quote, book, trade, ticker")
+	cmd.Flags().StringSliceVar(&f.channels, "channel", []string{"quote"}, strings.Join(channelNames(), ", "))
 	cmd.Flags().StringSliceVar(&f.symbols, "symbols", []string{"*"}, "symbols and patterns, such as AAPL,BTC-*")
 	cmd.Flags().Var(&intervalValue{&f.interval}, "interval", "conflation, such as 250ms; 0 is every change (default: the channel's)")
 	cmd.Flags().IntVar(&f.depth, "depth", wire.DefaultDepth, "levels a side of a book; 0 is all")
 	cmd.Flags().StringVar(&f.venue, "venue", wire.Consolidated, "one venue's own view")
 	cmd.Flags().BoolVar(&f.venues, "venues", false, "split levels of the consolidated book by venue")
 	cmd.Flags().StringVar(&f.group, "group", "", "price step that a book's levels are summed by, such as 0.5")
+	cmd.Flags().StringVar(&f.bar, "bar", wire.DefaultBar, "length of bars: 1s, 1m, 5m, 1h or 1d")
 }
 
 // intervalValue reads an interval flag: a duration, where "0" needs no unit.
@@ -190,13 +194,22 @@ func (v *intervalValue) Set(s string) error {
 // requests returns one subscription a channel.
 func (f *subscribeFlags) requests() ([]wire.Request, error) {
 	var out []wire.Request
+	if f.group != "" && !slices.Contains(f.channels, "book") {
+		return nil, errors.New("--group: is for --channel book")
+	}
+	if !slices.Contains([]string{"1s", "1m", "5m", "1h", "1d"}, f.bar) {
+		return nil, fmt.Errorf("--bar %q: want 1s, 1m, 5m, 1h or 1d", f.bar)
+	}
 	for i, name := range f.channels {
 		ch, ok := wire.ParseChannel(name)
 		if !ok {
-			return nil, fmt.Errorf("--channel: no channel %q%s", name, suggest(name, []string{"quote", "book", "trade", "ticker"}))
+			return nil, fmt.Errorf("--channel: no channel %q%s", name, suggest(name, channelNames()))
 		}
 		r := wire.Request{Op: wire.OpSubscribe, ID: jsonNumber(i + 1), Channel: ch, Symbols: f.symbols,
 			Given: wire.FieldChannel | wire.FieldSymbols}
+		if ch == wire.ChannelBar {
+			r.Bar, r.Given = f.bar, r.Given|wire.FieldBar
+		}
 		if f.venue != wire.Consolidated {
 			r.Venue, r.Given = f.venue, r.Given|wire.FieldVenue
 		}

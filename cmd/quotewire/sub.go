@@ -2,13 +2,17 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -19,14 +23,15 @@ import (
 
 // newSub returns the command that prints what a server streams.
 func newSub() *cobra.Command {
-	var server string
+	var server, key string
 	var count int
 	var subs subscribeFlags
 	cmd := &cobra.Command{
 		Use:   "sub",
 		Short: "Print the messages of subscriptions to a running server, one a line",
 		Example: `  quotewire sub --channel quote --symbols BTC-USD
-  quotewire sub --url http://127.0.0.1:8080 --channel book --symbols 'BTC-*' --depth 5 --interval 1s -n 10`,
+  quotewire sub --url http://127.0.0.1:8080 --channel book --symbols 'BTC-*' --depth 5 --interval 1s -n 10
+  QUOTEWIRE_KEY=qw_… quotewire sub --url https://quotes.example.com --channel bar --bar 1m`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			u, err := streamURL(server)
@@ -37,13 +42,31 @@ func newSub() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return subscribeLines(cmd, u, requests, count)
+			return subscribeLines(cmd, u, keyOf(key), requests, count)
 		},
 	}
 	cmd.Flags().StringVar(&server, "url", "http://127.0.0.1:8080", "the server")
+	cmd.Flags().StringVar(&key, "key", "", keyHelp)
 	cmd.Flags().IntVarP(&count, "count", "n", 0, "end after this many market data messages; 0 goes on")
 	subs.register(cmd)
 	return cmd
+}
+
+// keyVariable may hold a key, which other users of the machine cannot see there, as
+// they can in a command.
+const keyVariable = "QUOTEWIRE_KEY"
+
+const keyHelp = "API `key` or token to show (default: $" + keyVariable + ")"
+
+func keyOf(flag string) string { return cmp.Or(flag, os.Getenv(keyVariable)) }
+
+// bearer returns the header that shows a key, if there is one.
+func bearer(key string) http.Header {
+	h := make(http.Header)
+	if key != "" {
+		h.Set("Authorization", "Bearer "+key)
+	}
+	return h
 }
 
 // streamURL returns the WebSocket address of a server given by http or ws URL,
@@ -71,15 +94,18 @@ func streamURL(server string) (string, error) {
 	return u.String(), nil
 }
 
-func subscribeLines(cmd *cobra.Command, addr string, requests []wire.Request, count int) error {
+func subscribeLines(cmd *cobra.Command, addr, key string, requests []wire.Request, count int) error {
 	ctx := cmd.Context()
 	dialer := websocket.Dialer{HandshakeTimeout: 10 * time.Second, Subprotocols: []string{wire.SubprotocolJSON}}
-	conn, resp, err := dialer.DialContext(ctx, addr, nil)
+	conn, resp, err := dialer.DialContext(ctx, addr, bearer(key))
 	if err != nil {
 		if resp != nil {
 			return fmt.Errorf("connect to %s: the server answered %s", addr, resp.Status)
 		}
-		return fmt.Errorf("connect to %s: %w; is the server running?", addr, err)
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return fmt.Errorf("connect to %s: %w; is the server running?", addr, err)
+		}
+		return fmt.Errorf("connect to %s: %w", addr, err)
 	}
 	defer func() { _ = conn.Close() }()
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })

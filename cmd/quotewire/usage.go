@@ -27,9 +27,7 @@ func newUsage() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("ask for usage: %w", err)
 			}
-			if key != "" {
-				req.Header.Set("Authorization", "Bearer "+key)
-			}
+			req.Header = bearer(keyOf(key))
 			resp, err := (&http.Client{Timeout: 30 * time.Second}).Do(req)
 			if err != nil {
 				return fmt.Errorf("ask for usage: %w", err)
@@ -56,7 +54,7 @@ func newUsage() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&url, "url", "http://127.0.0.1:8080", "`URL` of the server, or of its admin address")
-	cmd.Flags().StringVar(&key, "key", "", "an operator's `key`")
+	cmd.Flags().StringVar(&key, "key", "", keyHelp)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the page as it came")
 	return cmd
 }
