@@ -32,6 +32,11 @@ type WSConfig struct {
 	// IdlePing is a text message that is sent instead of a protocol ping where
 	// the provider has one of its own.
 	IdlePing []byte
+	// PongWait is how long the answer to a protocol ping may take before the peer
+	// is taken for dead, as long as nothing else comes either (RFC 6455 §5.5.2
+	// wants it as soon as is practical). Default 10 s; negative is for ever.
+	// Nothing is known of the answer to an IdlePing.
+	PongWait time.Duration
 	// PingAlways sends the ping every PingEvery whatever comes, for providers
 	// that want to hear from us.
 	PingAlways bool
@@ -61,6 +66,13 @@ type WS struct {
 	writeTimeout time.Duration
 	buf          []byte // of the last message
 	reads        atomic.Uint64
+	// signs are the pings and pongs that came.
+	signs atomic.Uint64
+	// since is when Next began to wait for a message, ns since the Unix epoch; 0
+	// while it does not: then what came is not read, and proves nothing.
+	since atomic.Int64
+	// deaf is why the connection was given up though nothing failed.
+	deaf atomic.Pointer[DisconnectError]
 
 	// writing is held by who writes, because gorilla takes one writer at a time.
 	// A channel and no mutex: waiting for a mutex stops the clock of
@@ -87,6 +99,9 @@ func DialWS(ctx context.Context, c WSConfig) (*WS, error) {
 	}
 	if c.PingEvery == 0 {
 		c.PingEvery = 20 * time.Second
+	}
+	if c.PongWait == 0 {
+		c.PongWait = 10 * time.Second
 	}
 	// gorilla heeds the end of ctx while it connects, but not while it waits
 	// for the answer to the upgrade; so that is ended here. By closing and not
@@ -127,8 +142,11 @@ func DialWS(ctx context.Context, c WSConfig) (*WS, error) {
 	// connections allow that from any goroutine. Not by closing, so that Close
 	// can still say goodbye.
 	w.stopInterrupt = context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
+	conn.SetPongHandler(func(string) error { w.signs.Add(1); return nil })
+	answer := conn.PingHandler()
+	conn.SetPingHandler(func(data string) error { w.signs.Add(1); return answer(data) })
 	if c.PingEvery > 0 {
-		w.pinger.Go(func() { w.ping(c.PingEvery, c.IdlePing, c.PingAlways) })
+		w.pinger.Go(func() { w.ping(c.PingEvery, c.IdlePing, c.PingAlways, c.PongWait) })
 	}
 	return w, nil
 }
@@ -137,8 +155,13 @@ func DialWS(ctx context.Context, c WSConfig) (*WS, error) {
 // the next call: one buffer serves all messages. Errors are *DisconnectError
 // and final.
 func (w *WS) Next() (payload []byte, binary bool, err error) {
+	w.since.Store(time.Now().UnixNano())
 	kind, r, err := w.conn.NextReader()
+	w.since.Store(0)
 	if err != nil {
+		if dead := w.deaf.Load(); dead != nil {
+			return nil, false, dead
+		}
 		return nil, false, readError(err)
 	}
 	buf := w.buf[:0]
@@ -206,15 +229,35 @@ func (w *WS) Close() {
 
 // ping sends a ping each time that nothing came for a whole interval: data is
 // proof enough of life, and some providers count our messages; always sends it
-// anyway.
-func (w *WS) ping(every time.Duration, idle []byte, always bool) {
+// anyway. A protocol ping that is not answered ends the connection: where a
+// provider has no heartbeat, nothing else tells a peer that has vanished from a
+// quiet market.
+func (w *WS) ping(every time.Duration, idle []byte, always bool, wait time.Duration) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	var seen uint64
+	overdue := time.NewTimer(wait)
+	overdue.Stop()
+	var seen, asked uint64 // what had come at the last tick, and when a ping went out
+	var due time.Time      // when that is overdue; zero while none is on its way
 	for {
 		select {
 		case <-w.stop:
 			return
+		case now := <-overdue.C:
+			switch since := w.since.Load(); {
+			case w.reads.Load()+w.signs.Load() != asked:
+				due = time.Time{}
+			case since == 0 || now.Sub(time.Unix(0, since)) < wait || now.Sub(due) > maxHeld:
+				// It may have come, and nobody has looked: we were busy, or this
+				// machine was.
+				due = now.Add(wait)
+				overdue.Reset(wait)
+			default:
+				w.deaf.Store(&DisconnectError{Cause: CauseMute, Err: fmt.Errorf("no answer to a ping for %v", wait)})
+				_ = w.conn.SetReadDeadline(time.Unix(1, 0))
+				return
+			}
+			continue
 		case <-tick.C:
 		}
 		n := w.reads.Load()
@@ -225,8 +268,12 @@ func (w *WS) ping(every time.Duration, idle []byte, always bool) {
 		// Failures show at the reader, which has the better error.
 		if idle != nil {
 			_ = w.Write(idle)
-		} else {
-			_ = w.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(w.writeTimeout))
+			continue
 		}
+		if due.IsZero() && wait > 0 {
+			asked, due = n+w.signs.Load(), time.Now().Add(wait)
+			overdue.Reset(wait)
+		}
+		_ = w.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(w.writeTimeout))
 	}
 }

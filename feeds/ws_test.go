@@ -313,6 +313,86 @@ func testPings(t *testing.T, always bool, busy int) {
 	})
 }
 
+// A peer that answers no protocol ping and says nothing else is dead; one that
+// speaks, or answers, is not, and neither is one that we do not listen to.
+func TestUnansweredPings(t *testing.T) {
+	const every, wait = 5 * time.Second, 10 * time.Second
+	for _, tt := range []struct {
+		name    string
+		answers bool          // pings
+		talks   time.Duration // sends a message so often; 0 never
+		pings   bool          // sends pings of its own
+		rests   time.Duration // our own pause between two messages
+		dead    time.Duration // found so late at most; 0 never
+	}{
+		{name: "silent and deaf", dead: 2*every + wait},
+		{name: "answers", answers: true},
+		{name: "talks", talks: time.Second},
+		{name: "talks seldom", talks: 9 * time.Second},
+		{name: "asks", pings: true},
+		{name: "we are slow", talks: time.Millisecond, rests: 40 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := &pipeListener{make(chan net.Conn), make(chan struct{})}
+				ctx, cancel := context.WithCancel(t.Context())
+				srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					conn, err := new(websocket.Upgrader).Upgrade(w, r, nil)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer conn.Close()
+					if !tt.answers {
+						conn.SetPingHandler(func(string) error { return nil })
+					}
+					go func() {
+						every := tt.talks
+						if tt.pings {
+							every = 4 * time.Second
+						}
+						for every > 0 && ctx.Err() == nil {
+							time.Sleep(every)
+							if tt.pings {
+								_ = conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(time.Minute))
+							} else if conn.WriteMessage(websocket.TextMessage, []byte("data")) != nil {
+								return
+							}
+						}
+					}()
+					for {
+						if _, _, err := conn.ReadMessage(); err != nil {
+							return
+						}
+					}
+				})}
+				go func() { _ = srv.Serve(l) }()
+				ws, err := feeds.DialWS(ctx, feeds.WSConfig{URL: "ws://pipe", NetDial: l.dial, PingEvery: every, PongWait: wait})
+				if err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				time.AfterFunc(5*time.Minute, cancel)
+				for err == nil {
+					_, _, err = ws.Next()
+					time.Sleep(tt.rests)
+				}
+				switch lived := time.Since(began); {
+				case tt.dead == 0 && lived < 5*time.Minute:
+					t.Errorf("given up after %v: %v", lived, err)
+				case tt.dead > 0 && (lived > tt.dead || causeOf(err) != feeds.CauseMute || err.Error() != "mute: no answer to a ping for 10s"):
+					t.Errorf("given up after %v: %v", lived, err)
+				}
+				cancel()
+				ws.Close()
+				srv.Close()
+				time.Sleep(time.Minute)
+				synctest.Wait()
+			})
+		})
+	}
+}
+
 // The path of a frame, from the socket to emit, must not allocate, but for the
 // 8 bytes that gorilla takes for each message's reader.
 func TestAllocationsPerFrame(t *testing.T) {

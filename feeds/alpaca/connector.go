@@ -17,6 +17,9 @@ import (
 const (
 	// readLimit: images of order books and bursts at the open are the largest.
 	readLimit = 16 << 20
+	// pingEvery: Alpaca has no heartbeat, so that the answers to pings are all
+	// that tells a quiet market from a peer that has vanished.
+	pingEvery = 5 * time.Second
 	// maxUnanswered is how many subscriptions that are not held are named.
 	maxUnanswered = 10
 )
@@ -45,7 +48,7 @@ func (c *Connector) Connect(ctx context.Context, a *feeds.Attempt) (feeds.Connec
 	if c.config.MessagePack {
 		header.Set("Content-Type", "application/msgpack")
 	}
-	ws, err := feeds.DialWS(ctx, feeds.WSConfig{URL: url, Header: header, ReadLimit: readLimit, NetDial: c.config.NetDial})
+	ws, err := feeds.DialWS(ctx, feeds.WSConfig{URL: url, Header: header, ReadLimit: readLimit, PingEvery: pingEvery, NetDial: c.config.NetDial})
 	if err != nil {
 		return nil, err
 	}
