@@ -13,14 +13,17 @@ func (s *Server) Skew(d time.Duration) { s.locked(func() { s.faults.skew = int64
 
 // skewWindow is how far from the market's time a number may be to be a time: no
 // price, size or number of a message is as close to it at the lengths below.
+// Identifiers, which are drawn at random, may be: see identifier.
 const skewWindow = int64(48 * time.Hour)
 
-// timeUnits are the units of times on the wire, by their number of digits.
-var timeUnits = map[int]int64{10: 1e9, 13: 1e6, 16: 1e3, 19: 1}
+// timeUnits are the units of times on the wire, by their number of digits. Those
+// of before September 2001, where the clock of testing/synctest begins, have one
+// fewer.
+var timeUnits = map[int]int64{9: 1e9, 10: 1e9, 12: 1e6, 13: 1e6, 15: 1e3, 16: 1e3, 18: 1, 19: 1}
 
 // skewed returns a message with the times in it moved by d. Times are told by
 // what they are on the wire: a text as of RFC 3339 in UTC, or a number of s, ms,
-// µs or ns near the market's time. So no protocol has to know of it, and none
+// µs or ns near the market's time that is not named an identifier. So no protocol has to know of it, and none
 // forgets one. b is left as it is.
 func skewed(b []byte, now, d int64) []byte {
 	out := make([]byte, 0, len(b)+8)
@@ -39,7 +42,7 @@ func skewed(b []byte, now, d int64) []byte {
 			before = b[i-1]
 		}
 		switch {
-		case part(before):
+		case part(before), identifier(b[:i]):
 			out = append(out, b[i:end]...)
 		case end-i == 4 && end < len(b) && b[end] == '-':
 			end += max(bytes.IndexByte(b[end:min(len(b), i+len(time.RFC3339Nano))], 'Z')+1, 0)
@@ -55,6 +58,18 @@ func skewed(b []byte, now, d int64) []byte {
 // part reports whether a digit after c is part of something that began before.
 func part(c byte) bool {
 	return c == '.' || c == '-' || c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+// identifier reports whether the value that follows b belongs to a name such as
+// id, id_str, buy_order_id or lastUpdateId.
+func identifier(b []byte) bool {
+	b = bytes.TrimRight(b, `" `)
+	b, ok := bytes.CutSuffix(b, []byte(":"))
+	if b = bytes.TrimRight(b, " "); !ok || !bytes.HasSuffix(b, []byte{'"'}) {
+		return false
+	}
+	b = bytes.TrimSuffix(b[:len(b)-1], []byte("_str"))
+	return len(b) >= 2 && bytes.EqualFold(b[len(b)-2:], []byte("id"))
 }
 
 func near(at, now int64) bool { return at > now-skewWindow && at < now+skewWindow }

@@ -23,13 +23,25 @@ func TestSkewed(t *testing.T) {
 		`"price":0.1772461800,"id":-1772461800`:     `"price":0.1772461800,"id":-1772461800`,
 		`"id":"a1772461800","seq":1772461800123456`: `"id":"a1772461800","seq":1772461801623456`,
 		`"seq":9876543210,"n":17724618001`:          `"seq":9876543210,"n":17724618001`,
-		`2026-03-02`:                                `2026-03-02`,
-		`2026`:                                      `2026`,
-		``:                                          ``,
+		`"id":1772461800123456,"id_str":"1772461800123456","sell_order_id": 1772461800123456,"U":1772461800123`: `"id":1772461800123456,"id_str":"1772461800123456","sell_order_id": 1772461800123456,"U":1772461801623`,
+		`"bid":5,"t":[1772461800123]`: `"bid":5,"t":[1772461801623]`,
+		`2026-03-02`:                  `2026-03-02`,
+		`2026`:                        `2026`,
+		``:                            ``,
 	} {
 		if got := string(skewed([]byte(in), now, int64(1500*time.Millisecond))); got != want {
 			t.Errorf("%s becomes\n%s, want\n%s", in, got, want)
 		}
+	}
+}
+
+// The clock of a synctest bubble is skewed as any other.
+func TestSkewedInABubble(t *testing.T) {
+	now := time.Date(2000, 1, 1, 0, 0, 7, 0, time.UTC).UnixNano()
+	in := `"t":946684807,"ms":946684807123,"us":"946684807123456","ns":946684807123456789,"n":123456789`
+	want := `"t":946684808,"ms":946684808623,"us":"946684808623456","ns":946684808623456789,"n":123456789`
+	if got := string(skewed([]byte(in), now, int64(1500*time.Millisecond))); got != want {
+		t.Errorf("becomes\n%s, want\n%s", got, want)
 	}
 }
 
