@@ -20,6 +20,9 @@ type chaosKind struct {
 	only string
 	// rest says that it is about answers over REST.
 	rest bool
+	// beside says that it is about books that begin with such an answer, within
+	// about those that begin with an image in the stream.
+	beside, within bool
 	// stale says that it is an image that is out of date.
 	stale bool
 	// brief says that it lasts some seconds at most.
@@ -135,7 +138,7 @@ func chaosKinds() []chaosKind {
 		}},
 		// Never long: where nothing was shown of a book that is newer, the age of
 		// an old image shows with the next change only.
-		{name: "snapshots stale", weight: 4, rest: true, stale: true, needs: proofSequence, brief: true, order: func(_ R, f F, s string) (func(), func(), string) {
+		{name: "snapshots stale", weight: 4, beside: true, stale: true, needs: proofSequence, brief: true, order: func(_ R, f F, s string) (func(), func(), string) {
 			return func() { f.server.FreezeSnapshots(s, true); f.supervisor.Resync(f.venue.spell(s)) },
 				func() { f.server.FreezeSnapshots(s, false) }, s
 		}},
@@ -146,6 +149,36 @@ func chaosKinds() []chaosKind {
 					f.server.SendRaw([]byte(b))
 				}
 			}, nil, fmt.Sprintf("%.20q", b)
+		}},
+		// The venue's clock is off: by less than the market's pace, by more than any
+		// delay, by more than a day.
+		{name: "skew", weight: 3, order: func(r R, f F, _ string) (func(), func(), string) {
+			scale := []D{time.Millisecond / 2, 10 * time.Millisecond, time.Second, 2 * time.Minute}[r.IntN(4)]
+			by := D(upTo(r, 1000)) * scale
+			if f.venue.clocked {
+				by = max(by, time.Minute) // what it can show, see chaosVenue
+			}
+			if r.IntN(2) == 0 {
+				by = -by
+			}
+			return func() { f.server.Skew(by) }, func() { f.server.Skew(0) }, by.String()
+		}},
+		{name: "second snapshot", weight: 3, within: true, order: func(_ R, f F, s string) (func(), func(), string) {
+			return func() {
+				if err := f.server.SecondSnapshot(s); err != nil {
+					panic(err) // the table says that it has them
+				}
+			}, nil, s
+		}},
+		{name: "half open", weight: 2, order: func(_ R, f F, _ string) (func(), func(), string) {
+			return f.server.HalfOpen, nil, ""
+		}},
+		{name: "unknown type", weight: 3, order: func(_ R, f F, _ string) (func(), func(), string) {
+			return func() {
+				if !f.muted { // or it would not be silent
+					f.server.SendUnknown()
+				}
+			}, nil, ""
 		}},
 		{name: "oversized", weight: 1, order: func(_ R, f F, _ string) (func(), func(), string) {
 			return func() { f.server.SendRaw(oversized()) }, nil, ""
@@ -184,7 +217,7 @@ func (w *chaosWorld) script() (acts []chaosAct) {
 			u -= kinds[i].weight
 		}
 		k := kinds[i]
-		if k.needs > f.venue.proof || k.rest && !f.venue.rest || k.stale && f.venue.gullible || k.only != "" && k.only != f.venue.provider {
+		if k.needs > f.venue.proof || k.rest && !f.venue.rest || k.beside && !f.venue.beside || k.within && f.venue.beside || k.stale && f.venue.gullible || k.only != "" && k.only != f.venue.provider {
 			continue
 		}
 		n--
@@ -224,4 +257,5 @@ func calm(s *sim.Server, symbols []string) {
 	s.RefuseRequests(0, "", 0)
 	s.SlowRequests(0)
 	s.LateAnswers(0)
+	s.Skew(0)
 }

@@ -39,13 +39,20 @@ type chaosVenue struct {
 	piecemeal bool
 	// market is the provider's product group, where it has several.
 	market string
-	// rest says that books begin with an answer over REST, or that it takes one to
-	// connect.
+	// rest says that something is asked for over REST: books, reference data, or
+	// what it takes to connect.
 	rest bool
+	// beside says that books begin with an answer over REST, not with an image in
+	// the stream.
+	beside bool
 	// gullible says that an image which is out of date cannot be told from a fresh
 	// one, because nothing in the stream says where it stands.
 	gullible bool
-	connect  func(dial chaosDial, symbols []string) (feeds.Connector, error)
+	// clocked says that images are joined to the stream by the venue's clock, so
+	// that one which was made before that was set back by some seconds hides what
+	// happened in these, and nothing shows it.
+	clocked bool
+	connect func(dial chaosDial, symbols []string) (feeds.Connector, error)
 }
 
 // chaosProof is what a venue's protocol has by which one knows that a book is
@@ -93,7 +100,7 @@ func chaosVenues() []chaosVenue {
 			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
 				return okx.New(okx.Config{URL: chaosURL, Instruments: symbols, Channels: []string{okx.Books, okx.Trades}, NetDial: dial})
 			}},
-		{name: sim.Bybit, provider: "bybit", market: bybit.Spot, price: 1, depth: 50, proof: proofSequence,
+		{name: sim.Bybit, provider: "bybit", market: bybit.Spot, price: 1, depth: 50, proof: proofSequence, rest: true,
 			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
 				return bybit.New(bybit.Config{URL: chaosURL + "/v5/public", Category: bybit.Spot, Symbols: symbols, Depth: 50, Book: true, Trades: true, NetDial: dial})
 			}},
@@ -107,25 +114,25 @@ func chaosVenues() []chaosVenue {
 				return alpaca.New(alpaca.Config{URL: chaosURL, Feed: "crypto", Key: "key", Secret: "secret", MessagePack: true,
 					Symbols: symbols, Channels: []string{"orderbooks", "trades"}, NetDial: dial})
 			}},
-		{name: sim.Gemini, provider: "gemini",
+		{name: sim.Gemini, provider: "gemini", rest: true,
 			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
 				return gemini.New(gemini.Config{URL: chaosURL + "/v2/marketdata", Symbols: symbols, NetDial: dial})
 			}},
-		{name: "binance", provider: "binance", proof: proofSequence, rest: true,
+		{name: "binance", provider: "binance", proof: proofSequence, rest: true, beside: true,
 			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
 				return binance.New(binance.Config{URL: chaosURL, Symbols: symbols, WeightPerMinute: 6000, NetDial: dial})
 			}},
-		{name: "binance-usdm", provider: "binance-usdm", proof: proofSequence, rest: true,
+		{name: "binance-usdm", provider: "binance-usdm", proof: proofSequence, rest: true, beside: true,
 			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
 				return binance.New(binance.Config{Market: binance.USDM, URL: chaosURL, Symbols: symbols, WeightPerMinute: 2400, NetDial: dial})
 			}},
-		{name: "bitstamp", provider: "bitstamp", rest: true,
+		{name: "bitstamp", provider: "bitstamp", rest: true, beside: true, clocked: true,
 			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
 				return bitstamp.New(bitstamp.Config{URL: chaosURL, Pairs: symbols, Recheck: 15 * time.Second, NetDial: dial})
 			}},
 		// Three of them order by order. A change of the venue's is several messages
 		// of Coinbase and Bitstamp, one of each order.
-		{name: "coinbase", provider: "coinbase", proof: proofSequence, piecemeal: true, rest: true,
+		{name: "coinbase", provider: "coinbase", proof: proofSequence, piecemeal: true, rest: true, beside: true,
 			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
 				return coinbase.New(coinbase.Config{URL: chaosURL, Products: symbols, NetDial: dial, Credentials: chaosCoinbaseKey,
 					Channels: []string{coinbase.Full, coinbase.Heartbeat, coinbase.Status}})
@@ -135,7 +142,7 @@ func chaosVenues() []chaosVenue {
 				return kraken.New(kraken.Config{URL: chaosURL, Symbols: symbols, Depth: 10, Orders: true, Trades: true, NetDial: dial,
 					Credentials: kraken.Credentials{Key: "key", Secret: chaosCoinbaseKey.Secret}})
 			}},
-		{name: "bitstamp", provider: "bitstamp", proof: proofSequence, piecemeal: true, rest: true, gullible: true,
+		{name: "bitstamp", provider: "bitstamp", proof: proofSequence, piecemeal: true, rest: true, beside: true, clocked: true, gullible: true,
 			connect: func(dial chaosDial, symbols []string) (feeds.Connector, error) {
 				return bitstamp.New(bitstamp.Config{URL: chaosURL, Pairs: symbols, Recheck: 15 * time.Second, NetDial: dial,
 					Channels: []string{bitstamp.LiveOrders, bitstamp.LiveTrades}})

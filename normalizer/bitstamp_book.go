@@ -27,6 +27,7 @@ func (d *bitstamp) bookMessage(dst []market.Event, n int, m *bitstampMessage, pa
 		d.refusePart("book", why)
 		return d.lose(dst[:n], &p.diffSymbol), nil, x, false
 	}
+	x.received = d.received
 	d.clock(x.time)
 	return dst, p, x, true
 }

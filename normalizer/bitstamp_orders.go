@@ -101,15 +101,22 @@ func (d *bitstamp) order(dst []market.Event, m *bitstampMessage, event, pair []b
 		p.chain = bitstampChain{}
 		return d.lose(dst[:n], &p.diffSymbol)
 	}
+	x.received = d.received
 	d.clock(x.time)
 	id, _ := d.s.str(m.eventID)
 	before, _ := d.s.str(m.eventBefore)
 	missed := p.missed(x, id, before)
+	linked := p.chain.n > 0 && len(before) > 0
 	ok, again := p.chain.follows(id, before)
+	// Nothing is missing and yet it is older: the venue's clock was set back.
+	back := ok && linked && p.book.heard && x.last < p.book.newest.last
 	switch {
 	case again:
 		return dst[:n]
-	case !ok || missed:
+	case !ok || missed || back:
+		if back {
+			d.setBack(x.time)
+		}
 		// What follows begins the stream anew.
 		d.stamp(dst[n:], &p.diffSymbol, x, 0)
 		p.book.begin(&d.held)

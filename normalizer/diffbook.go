@@ -39,7 +39,13 @@ type diff struct {
 	first, last uint64
 	prev        uint64 // diffLinked: last of the diff before
 	time        int64  // event time, ns since the Unix epoch
+	received    int64  // diffTimed: when it came, ns since the Unix epoch
 }
+
+// maxContained is how long after an image diffs may come that it has already, of
+// diffTimed, ns: so late may a stream be. Diffs that are older still are so by a
+// clock that was set back after the image was made.
+const maxContained = 10_000_000_000
 
 // follows reports whether nothing is missing between p and d.
 func (r diffRule) follows(p, d diff) bool {
@@ -117,6 +123,11 @@ type diffBook struct {
 	synced bool   // an image was taken and nothing is missing since
 	proven bool   // the stream has been seen to join the image
 	image  uint64 // number of the image
+	taken  int64  // diffTimed: when the image came, ns since the Unix epoch
+
+	// diffTimed: the number of a diff that came too late, while none has come
+	// since that did not; 0 for none.
+	back uint64
 
 	// After a loss and while no diff has come since: an image must not be older
 	// than this, which the book has been, or, of diffTimed, cannot be judged at
@@ -152,17 +163,23 @@ func (b *diffBook) take(r diffRule, d diff, events []market.Event, held *int) di
 		if d.last <= b.newest.last && d.time <= b.newest.time && r != diffTimed {
 			return diffIgnore
 		}
-		newest := b.newest
+		newest, back := b.newest, b.back
 		b.begin(held)
-		if r == diffTimed {
-			// The one that came too late is no beginning.
-			b.heard, b.newest = true, newest
+		if r == diffTimed && (back == 0 || d.last <= back) {
+			// The one that came too late is no beginning. Where the next one is
+			// as old, and follows it, it was not late: the venue's clock was set
+			// back, and what it shows now is the time.
+			b.heard, b.newest, b.back = true, newest, d.last
 			return diffGap
 		}
 		verdict = diffGap
 	case !b.synced:
 	case r.contained(d, b.image):
 		verdict = diffIgnore
+		if r == diffTimed && d.received-b.taken > maxContained {
+			b.begin(held)
+			verdict = diffGap
+		}
 	case !b.proven && r != diffTimed && !r.joins(d, b.image):
 		b.begin(held)
 		verdict = diffGap
@@ -170,7 +187,7 @@ func (b *diffBook) take(r diffRule, d diff, events []market.Event, held *int) di
 		b.proven = true
 		verdict = diffApply
 	}
-	b.heard, b.newest = true, d
+	b.heard, b.newest, b.back = true, d, 0
 	b.keep(d, events, held)
 	return verdict
 }
@@ -184,7 +201,7 @@ func (b *diffBook) begin(held *int) {
 	if b.synced {
 		b.since = max(b.since, b.image)
 	}
-	b.heard, b.synced, b.proven, b.unsure = false, false, false, false
+	b.heard, b.synced, b.proven, b.unsure, b.back = false, false, false, false, 0
 	b.diffs, b.levels, b.orders, b.head, b.base = b.diffs[:0], b.levels[:0], b.orders[:0], 0, 0
 	b.shrink()
 }
@@ -235,10 +252,11 @@ func (b *diffBook) shrink() {
 	}
 }
 
-// takeImage takes an image with the given number. It returns which of the kept
-// diffs are to be applied to it, and false for an image that is of no use: it is
-// older than the diffs that are kept, so that others are missing between them.
-func (b *diffBook) takeImage(r diffRule, image uint64) (from, to int, ok bool) {
+// takeImage takes an image with the given number, which came at received. It
+// returns which of the kept diffs are to be applied to it, and false for an image
+// that is of no use: it is older than the diffs that are kept, so that others are
+// missing between them.
+func (b *diffBook) takeImage(r diffRule, image uint64, received int64) (from, to int, ok bool) {
 	i := b.head
 	for i < len(b.diffs) && r.contained(b.diffs[i].diff, image) {
 		i++
@@ -250,7 +268,7 @@ func (b *diffBook) takeImage(r diffRule, image uint64) (from, to int, ok bool) {
 	case !known && (b.unsure || image < b.since):
 		return 0, 0, false
 	}
-	b.synced, b.image = true, image
+	b.synced, b.image, b.taken = true, image, received
 	// That the diffs follow one another proves that those after the image join
 	// it, be they kept or still to come.
 	b.proven = known

@@ -29,10 +29,10 @@ func TestKeptChangesAreBounded(t *testing.T) {
 	if n := len(b.diffs) - b.head; n != maxWaitingLevels/50 {
 		t.Errorf("%d changes kept", n)
 	}
-	if _, _, ok := b.takeImage(diffContiguous, 10); ok {
+	if _, _, ok := b.takeImage(diffContiguous, 10, 0); ok {
 		t.Error("an image joined changes that are kept no more")
 	}
-	from, to, ok := b.takeImage(diffContiguous, 9990)
+	from, to, ok := b.takeImage(diffContiguous, 9990, 0)
 	if !ok || to-from != 10 {
 		t.Errorf("%d changes to apply, %v", to-from, ok)
 	}
@@ -67,4 +67,57 @@ func TestKeptChangesOfAFeedAreBounded(t *testing.T) {
 	if held > maxFeedLevels+len(books)*maxRecentLevels {
 		t.Errorf("%d levels kept", held)
 	}
+}
+
+// A venue's clock that is set back: one diff that is too old was late, the second
+// is the new time; and an image of the old time, which has all that comes for as
+// long as the clock was ahead, is not believed for so long.
+func TestClockSetBack(t *testing.T) {
+	const s = 1_000_000_000
+	events := make([]market.Event, 1)
+	held := 0
+	b := &diffBook{}
+	at := int64(0) // when things come
+	take := func(micros uint64, want diffVerdict) {
+		t.Helper()
+		at += s
+		if got := b.take(diffTimed, diff{last: micros, time: int64(micros) * 1000, received: at}, events, &held); got != want {
+			t.Errorf("diff of %d: %d, want %d", micros, got, want)
+		}
+	}
+	image := func(micros uint64, want bool) {
+		t.Helper()
+		if _, _, ok := b.takeImage(diffTimed, micros, at); ok != want {
+			t.Errorf("image of %d: %t", micros, ok)
+		}
+	}
+	take(9000, diffWait)
+	image(9500, true)
+	take(9600, diffApply)
+	// Late, and the stream goes on: images of before are of no use.
+	take(9550, diffGap)
+	image(9560, false)
+	take(9700, diffWait)
+	image(9710, true)
+	take(9720, diffApply)
+	// The same late one twice is one.
+	take(9550, diffGap)
+	take(9550, diffGap)
+	image(9560, false)
+	// Set back.
+	take(1000, diffGap)
+	take(1100, diffGap)
+	image(1050, false)
+	image(1100, true)
+	take(1200, diffApply)
+	// An image that was on its way has the old time.
+	take(900, diffGap)
+	take(950, diffGap)
+	image(9900, true)
+	for i := range uint64(10) {
+		take(1300+i, diffIgnore)
+	}
+	take(1320, diffGap)
+	image(1321, true)
+	take(1322, diffApply)
 }

@@ -66,6 +66,9 @@ func (d *diffDecoder) change(dst []market.Event, n int, p *diffSymbol, x diff) [
 		return dst[:n]
 	case diffGap:
 		p.waiting = true
+		if d.rule == diffTimed && p.book.back == 0 {
+			d.setBack(x.time)
+		}
 		return d.gap(dst[:n], p.id, d.venue)
 	}
 	if len(dst) > n {
@@ -111,6 +114,12 @@ func (d *diffDecoder) clock(time int64) {
 	}
 }
 
+// setBack learns anew: the venue's clock was set back to time.
+func (d *diffDecoder) setBack(time int64) {
+	d.timed = false
+	d.clock(time)
+}
+
 // image makes a complete image of the levels that are in dst from n on: what is
 // to be told of the symbol and KindClear come before them.
 func (d *diffDecoder) image(dst []market.Event, n int, p *diffSymbol, x diff, depth uint16) []market.Event {
@@ -140,7 +149,7 @@ func rotate(events []market.Event, n int) {
 // from n on: the image, then the changes that have come and that it lacks.
 func (d *diffDecoder) snapshot(dst []market.Event, n int, p *diffSymbol, x diff) []market.Event {
 	again := p.book.synced
-	from, to, ok := p.book.takeImage(d.rule, x.last)
+	from, to, ok := p.book.takeImage(d.rule, x.last, d.received)
 	if !ok {
 		if !again {
 			d.refuse(CauseOldSnapshot, "snapshot %d of %s is older than the changes that are kept", x.last, d.dir.Symbol(p.id))
