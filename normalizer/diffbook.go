@@ -42,9 +42,9 @@ type diff struct {
 	received    int64  // diffTimed: when it came, ns since the Unix epoch
 }
 
-// maxContained is how long after an image diffs may come that it has already, of
-// diffTimed, ns: so late may a stream be. Diffs that are older still are so by a
-// clock that was set back after the image was made.
+// maxContained is how long after an image diffs may come that it has already, and
+// by how much it may be newer than these, of diffTimed, ns: so late may a stream
+// be. Beyond, the venue's clock was set back after the image was made.
 const maxContained = 10_000_000_000
 
 // follows reports whether nothing is missing between p and d.
@@ -124,6 +124,7 @@ type diffBook struct {
 	proven bool   // the stream has been seen to join the image
 	image  uint64 // number of the image
 	taken  int64  // diffTimed: when the image came, ns since the Unix epoch
+	clock  uint32 // diffTimed: and the decoder's clocks then
 
 	// diffTimed: the number of a diff that came too late, while none has come
 	// since that did not; 0 for none.
@@ -176,7 +177,7 @@ func (b *diffBook) take(r diffRule, d diff, events []market.Event, held *int) di
 	case !b.synced:
 	case r.contained(d, b.image):
 		verdict = diffIgnore
-		if r == diffTimed && d.received-b.taken > maxContained {
+		if r == diffTimed && (d.received-b.taken > maxContained || b.image-d.last > maxContained/1000) {
 			b.begin(held)
 			verdict = diffGap
 		}

@@ -18,6 +18,8 @@ type diffDecoder struct {
 	// the difference of the clocks included, ns; known if timed.
 	delay int64
 	timed bool
+	// diffTimed: how often the venue's clock was set back.
+	clocks uint32
 	// What a loss of any message means for books that are not known yet.
 	loss diffBook
 }
@@ -63,6 +65,12 @@ func (d *diffDecoder) change(dst []market.Event, n int, p *diffSymbol, x diff) [
 			return dst[:n]
 		}
 	case diffIgnore:
+		if d.rule == diffTimed && p.book.synced && p.book.clock != d.clocks {
+			// The image has it by the clock of before.
+			p.book.begin(&d.held)
+			p.waiting = true
+			return d.gap(dst[:n], p.id, d.venue)
+		}
 		return dst[:n]
 	case diffGap:
 		p.waiting = true
@@ -117,7 +125,15 @@ func (d *diffDecoder) clock(time int64) {
 // setBack learns anew: the venue's clock was set back to time.
 func (d *diffDecoder) setBack(time int64) {
 	d.timed = false
+	d.clocks++
 	d.clock(time)
+}
+
+// otherClock reports whether an image is from before the venue's clock was set
+// back, or from after it was set forward, which the stream has not shown yet: it
+// is made so much later than anything that came as no stream is late.
+func (d *diffDecoder) otherClock(time int64) bool {
+	return d.rule == diffTimed && d.timed && d.received-time < d.delay-maxContained
 }
 
 // image makes a complete image of the levels that are in dst from n on: what is
@@ -149,6 +165,12 @@ func rotate(events []market.Event, n int) {
 // from n on: the image, then the changes that have come and that it lacks.
 func (d *diffDecoder) snapshot(dst []market.Event, n int, p *diffSymbol, x diff) []market.Event {
 	again := p.book.synced
+	if d.otherClock(x.time) {
+		if !again {
+			d.refuse(CauseOldSnapshot, "snapshot %d of %s is not by the clock of the stream", x.last, d.dir.Symbol(p.id))
+		}
+		return dst[:n]
+	}
 	from, to, ok := p.book.takeImage(d.rule, x.last, d.received)
 	if !ok {
 		if !again {
@@ -156,7 +178,7 @@ func (d *diffDecoder) snapshot(dst []market.Event, n int, p *diffSymbol, x diff)
 		}
 		return dst[:n]
 	}
-	p.waiting = true
+	p.waiting, p.book.clock = true, d.clocks
 	flags := market.FlagSnapshot | market.FlagReply
 	dst = d.start(dst, n, p, x, 0, flags)
 	for i := from; i < to; i++ {
