@@ -100,25 +100,30 @@ func of(books []*tracked, pair string) *tracked {
 }
 
 // novelties are messages of a type that no provider has, each whole and in its
-// provider's form.
+// provider's form. Coinbase Advanced numbers its own, see SendUnknown.
 var novelties = map[string]string{
-	"polygon":           `[{"ev":"NOVELTY","sym":"AAPL","t":1}]`,
-	"alpaca":            `[{"T":"novelty","S":"AAPL"}]`,
-	"coinbase":          `{"type":"novelty","product_id":"BTC-USD"}`,
-	"coinbase-advanced": `{"channel":"novelty","events":[]}`,
-	"kraken":            `{"channel":"novelty","type":"update","data":[]}`,
-	OKX:                 `{"arg":{"channel":"novelty","instId":"BTC-USD"},"data":[{}]}`,
-	Bybit:               `{"topic":"novelty.BTCUSD","type":"snapshot","data":{}}`,
-	Bitfinex:            `{"event":"novelty"}`,
-	Gemini:              `{"type":"novelty","symbol":"BTCUSD"}`,
-	Binance:             `{"stream":"btcusd@novelty","data":{"e":"novelty","s":"BTCUSD"}}`,
-	BinanceUSDM:         `{"stream":"btcusd@novelty","data":{"e":"novelty","s":"BTCUSD"}}`,
-	Bitstamp:            `{"event":"novelty","channel":"novelty_btcusd","data":{}}`,
+	"polygon":   `[{"ev":"NOVELTY","sym":"AAPL","t":1}]`,
+	"alpaca":    `[{"T":"novelty","S":"AAPL"}]`,
+	"coinbase":  `{"type":"novelty","product_id":"BTC-USD"}`,
+	"kraken":    `{"channel":"novelty","type":"update","data":[]}`,
+	OKX:         `{"arg":{"channel":"novelty","instId":"BTC-USD"},"data":[{}]}`,
+	Bybit:       `{"topic":"novelty.BTCUSD","type":"snapshot","data":{}}`,
+	Bitfinex:    `{"event":"novelty"}`,
+	Gemini:      `{"type":"novelty","symbol":"BTCUSD"}`,
+	Binance:     `{"stream":"btcusd@novelty","data":{"e":"novelty","s":"BTCUSD"}}`,
+	BinanceUSDM: `{"stream":"btcusd@novelty","data":{"e":"novelty","s":"BTCUSD"}}`,
+	Bitstamp:    `{"event":"novelty","channel":"novelty_btcusd","data":{}}`,
 }
 
 // SendUnknown sends every connection a message of a type that the provider does
 // not have, as after a change that was not announced.
-func (s *Server) SendUnknown() { s.SendRaw([]byte(novelties[s.cfg.Provider])) }
+func (s *Server) SendUnknown() {
+	if p, ok := s.proto.(*coinbaseAdvanced); ok {
+		s.locked(func() { p.send(kindRaw, "", append(p.head("novelty"), "]}"...), s.conns...) })
+		return
+	}
+	s.SendRaw([]byte(novelties[s.cfg.Provider]))
+}
 
 // SendOversized sends every connection one text message of n bytes, at least 11,
 // well formed: more than a client should take.
