@@ -140,6 +140,41 @@ func TestBarsOverASocket(t *testing.T) {
 	}
 }
 
+// TestPausedBarsHoldNoWatermark: a stream of bars that begins paused gets nothing and
+// keeps no watermark from the others; when it goes on it begins as any.
+func TestPausedBarsHoldNoWatermark(t *testing.T) {
+	s := serve(t, Config{})
+	s.apply(at(s.print("BTC-USD", "kraken", 1000, 2), 100))
+	s.apply(at(s.print("ETH-USD", "kraken", 50, 1), 100))
+	s.applied()
+	c := s.dial("")
+	c.send(`{"op":"subscribe","id":1,"channel":"bar","symbols":["BTC-USD"],"bar":"1s","paused":true}`)
+	ack := want[*wire.Ack](c)
+	if !ack.Streams[0].Paused {
+		t.Fatalf("granted %+v", ack.Streams[0])
+	}
+	want[*wire.Watermark](c)
+	c.send(`{"op":"subscribe","id":2,"channel":"bar","symbols":["ETH-USD"],"bar":"1s"}`)
+	if g := want[*wire.Ack](c).Streams[0]; g.Paused {
+		t.Fatalf("granted %+v", g)
+	}
+	want[*wire.Snapshot](c)
+	s.beat(4000)
+	for range 2 {
+		if b := want[*wire.Bar](c); b.Symbol != "ETH-USD" || b.State != "final" {
+			t.Fatalf("got %s", c.last)
+		}
+	}
+	want[*wire.Watermark](c)
+	c.send(`{"op":"update","id":3,"sid":%d,"paused":false}`, ack.Streams[0].SID)
+	if g := want[*wire.Ack](c).Streams[0]; g.Paused {
+		t.Fatalf("granted %+v", g)
+	}
+	if m := want[*wire.Snapshot](c); m.Symbol != "BTC-USD" || m.Bar == nil || m.Bar.State != "final" {
+		t.Fatalf("got %s", c.last)
+	}
+}
+
 // barReader is a client that holds what it is sent against the rules of a bar's life
 // and the watermark.
 type barReader struct {
