@@ -48,6 +48,7 @@ func dashboard(t task) (result, error) {
 	c.settle(t.N)
 	h.drive(3*time.Second, never)
 	c.Phase.Store(1)
+	defer heapProfile()
 	names := []string{"writes", "messages_delivered", "frames_encoded", "snapshots_encoded", "messages_skipped", "writes_blocked", "intervals_widened"}
 	counts := func() map[string]float64 {
 		m := make(map[string]float64)
@@ -127,17 +128,22 @@ func idle(t task) (result, error) {
 	}
 	as := resident() - before
 	debug.FreeOSMemory()
-	if path := os.Getenv("BENCH_MEMPROFILE"); path != "" {
-		f := must(os.Create(path))
-		must(0, pprof.WriteHeapProfile(f))
-		must(0, f.Close())
-	}
+	heapProfile()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return result{More: map[string]float64{
 		"heap/connection": float64(m.HeapInuse) / float64(t.N), "stack/connection": float64(m.StackInuse) / float64(t.N),
 		"RSS/connection after collection": (resident() - before) / float64(t.N), "as it was": as / float64(t.N),
 	}}, nil
+}
+
+// heapProfile writes one to where BENCH_MEMPROFILE says.
+func heapProfile() {
+	if path := os.Getenv("BENCH_MEMPROFILE"); path != "" {
+		f := must(os.Create(path))
+		must(0, pprof.WriteHeapProfile(f))
+		must(0, f.Close())
+	}
 }
 
 // stall lets some clients stop reading while all are sent to, and looks at the

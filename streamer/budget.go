@@ -69,10 +69,10 @@ func (b *budget) charge(u *sub, bytes int64) {
 	b.ends[u] = begin + bytes*wire.MaxWeight/int64(u.weight())
 }
 
-// order sorts subscriptions by whose turn it is.
-func (b *budget) order(list *sub) []*sub {
+// order takes subscriptions off a list and sorts them by whose turn it is.
+func (b *budget) order(list *subList) []*sub {
 	var subs []*sub
-	for u := list; u != nil; u = u.after {
+	for u := list.pop(); u != nil; u = list.pop() {
 		subs = append(subs, u)
 	}
 	slices.SortStableFunc(subs, func(u, v *sub) int {
@@ -88,60 +88,47 @@ func (b *budget) order(list *sub) []*sub {
 	return subs
 }
 
-// spend is collectAll for conflated streams within a budget. It returns what is
-// left for another turn.
-func (b *budget) spend(s *session, list *sub, p *pen) (*sub, error) {
+// spend is collectAll for conflated streams within a budget. What it does not reach
+// is left for another turn.
+func (b *budget) spend(s *session, list *subList, p *pen) (err error) {
 	subs := b.order(list)
-	guessed := int64(0)
-	for i, u := range subs {
-		if b.tokens <= guessed {
-			return chain(subs[i:]), nil
+	defer func() {
+		for _, u := range subs {
+			list.add(u)
 		}
+	}()
+	guessed := int64(0)
+	for len(subs) > 0 && b.tokens > guessed {
+		u := subs[0]
 		b.virtual = max(b.virtual, b.ends[u])
 		before, wished := p.added, u.wished
-		listed, err := s.collectOne(u, p)
+		_, err := s.collectOne(u, false, p)
 		b.charge(u, p.added-before)
 		if u.wished && !wished {
 			guessed += snapshotGuess
 		}
 		if err != nil {
-			if listed {
-				i++ // a lane has it in the list again
-			}
-			return chain(subs[i:]), err
+			return err
 		}
+		subs = subs[1:]
 	}
-	return nil, nil
+	return nil
 }
 
 // every is collectAll for what is not put off, on the budget's account.
-func (b *budget) every(s *session, list *sub, p *pen) (*sub, error) {
-	for u := list; u != nil; {
-		next, before := u.after, p.added
-		listed, err := s.collectOne(u, p)
+func (b *budget) every(s *session, list *subList, p *pen) error {
+	for u := list.pop(); u != nil; u = list.pop() {
+		before := p.added
+		listed, err := s.collectOne(u, true, p)
 		b.charge(u, p.added-before)
 		if err != nil {
-			if listed {
-				return next, err
+			if !listed {
+				list.unpop(u)
 			}
-			u.after = next
-			return u, err
+			return err
 		}
-		u = next
 	}
-	return nil, nil
-}
-
-// chain makes subscriptions a list.
-func chain(subs []*sub) *sub {
-	if len(subs) == 0 {
-		return nil
-	}
-	for i, u := range subs[:len(subs)-1] {
-		u.after = subs[i+1]
-	}
-	subs[len(subs)-1].after = nil
-	return subs[0]
+	return nil
 }
 
 // setBudget bounds what the connection takes; 0 lifts the bound.

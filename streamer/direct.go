@@ -108,9 +108,8 @@ func (d *Direct) drain() {
 		for _, f := range w.fetches {
 			_ = d.session.refetch(f, &d.out)
 		}
-		for _, list := range [2]*sub{w.every, w.state} {
-			_, _ = d.session.collectAll(list, &d.out)
-		}
+		_ = d.session.collectAll(&w.every, true, &d.out)
+		_ = d.session.collectAll(&w.state, false, &d.out)
 		d.note(d.out.err)
 		d.hub.lanes[0].deliver(d.now)
 		if d.session.over() {

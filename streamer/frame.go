@@ -33,8 +33,6 @@ type frameLog struct {
 	head  atomic.Uint64 // index that the next frame gets
 }
 
-func newFrameLog(n int) *frameLog { return &frameLog{slots: make([]atomic.Pointer[frame], n)} }
-
 // append adds a frame. Only the owning lane calls it.
 //
 // A reader may see a slot's new frame before the new head: what it looked for

@@ -3,6 +3,7 @@ package streamer
 import (
 	"bytes"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -13,7 +14,7 @@ import (
 // off.
 func TestFrameLogConcurrently(t *testing.T) {
 	const size, total, readers = 16, 50_000, 4
-	l := newFrameLog(size)
+	l := newTestLog(size)
 	var wg sync.WaitGroup
 	for range readers {
 		wg.Go(func() {
@@ -52,7 +53,7 @@ func TestFrameLogConcurrently(t *testing.T) {
 }
 
 func TestFrameLogFind(t *testing.T) {
-	l := newFrameLog(4)
+	l := newTestLog(4)
 	for _, f := range []*frame{
 		{prev: 1, seq: 2}, {prev: 2, seq: 5}, {prev: 9, seq: 9, snapshot: true}, {prev: 9, seq: 10}, {prev: 10, seq: 12},
 	} {
@@ -134,7 +135,7 @@ func TestSchedule(t *testing.T) {
 func TestRuns(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const size = 32
-		l := newFrameLog(size)
+		l := newTestLog(size)
 		var c chunks
 		var all []byte
 		var starts []int // of each frame's bytes in all
@@ -179,3 +180,5 @@ func TestRuns(t *testing.T) {
 		}
 	})
 }
+
+func newTestLog(n int) *frameLog { return &frameLog{slots: make([]atomic.Pointer[frame], n)} }

@@ -27,6 +27,7 @@ type Hub struct {
 	delays  []time.Duration // the shortest first
 	ledger  ledger
 	writers []*writer
+	loaded  atomic.Uint64 // writers that have much to do, a bit each
 	served  atomic.Uint64 // sessions that were given a writer
 	metrics *metrics
 	packer  *packer
@@ -76,7 +77,7 @@ func NewHub(cfg Config) *Hub {
 		}
 	}
 	for range cfg.Writers {
-		h.writers = append(h.writers, newWriter(h))
+		h.writers = append(h.writers, newWriter(h, len(h.writers)))
 	}
 	if cfg.Metrics != nil {
 		cfg.Metrics.MustRegister(queues{h})

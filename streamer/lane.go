@@ -60,7 +60,7 @@ type laneInstrument struct {
 type mailbox struct {
 	mu     sync.Mutex
 	calls  []func(now int64)
-	wishes []*sub
+	wishes []subscriber
 	signal chan struct{}
 }
 
@@ -72,9 +72,9 @@ func (m *mailbox) post(fn func(now int64)) {
 }
 
 // wish asks for a snapshot for a subscription.
-func (m *mailbox) wish(u *sub) {
+func (m *mailbox) wish(u *sub, s *session) {
 	m.mu.Lock()
-	m.wishes = append(m.wishes, u)
+	m.wishes = append(m.wishes, subscriber{u, s})
 	m.mu.Unlock()
 	m.wake()
 }
@@ -86,7 +86,7 @@ func (m *mailbox) wake() {
 	}
 }
 
-func (m *mailbox) take() ([]func(now int64), []*sub) {
+func (m *mailbox) take() ([]func(now int64), []subscriber) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	calls, wishes := m.calls, m.wishes
@@ -167,9 +167,9 @@ func (l *lane) deliver(now int64) {
 	for _, fn := range calls {
 		fn(now)
 	}
-	for _, u := range wishes {
-		u.topic.refresh(now)
-		u.session.markNow(u, now)
+	for _, x := range wishes {
+		x.sub.topic.refresh(now)
+		x.session.mark(x.sub, now)
 	}
 }
 

@@ -318,8 +318,8 @@ func (c *modelClient) drain() {
 			c.w.lane.deliver(c.w.now)
 			continue
 		}
-		if w.every, err = c.s.collectAll(w.every, c); err == nil {
-			w.state, err = c.s.collectAll(w.state, c)
+		if err = c.s.collectAll(&w.every, true, c); err == nil {
+			err = c.s.collectAll(&w.state, false, c)
 		}
 		if err != nil {
 			w.messages = nil

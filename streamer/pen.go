@@ -39,8 +39,9 @@ const maxHeader = 10
 // copied, long runs of a log go as they are. A writer has one; who waits for a
 // socket borrows one.
 type pen struct {
-	hub *Hub
-	now int64 // lane time of the last look at the clock
+	hub  *Hub
+	now  int64 // lane time of the last look at the clock
+	late bool  // the writer's last round took long
 
 	socket  *socket
 	buf     []byte   // copies, after room for a header

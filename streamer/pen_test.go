@@ -37,7 +37,7 @@ func TestPen(t *testing.T) {
 		s := newSession(h, "test", "test")
 		s.format = format
 		c := &socket{session: s, net: conn, raw: rawConn(conn)}
-		p := newWriter(h).pen
+		p := newWriter(h, 0).pen
 		p.try.init()
 		got := make(chan []byte)
 		read := func() {
@@ -138,7 +138,7 @@ func readFrame(r io.Reader) (kind byte, payload []byte, err error) {
 // second writer at its positions would be one too many.
 func TestOneTurnAtATime(t *testing.T) {
 	h := NewHub(Config{Directory: newTestDirectory(t)})
-	w := newWriter(h)
+	w := newWriter(h, 0)
 	s := newSession(h, "test", "test")
 	s.writer = w
 	s.turn, s.due = turnQueued, 5e6

@@ -143,7 +143,7 @@ func (s *session) resync(req *wire.Request) *wire.Error {
 	s.send(&wire.Ack{ID: req.ID, Op: req.Op, Streams: []wire.Granted{{SID: req.SID, Channel: u.topic.key.channel, Symbol: u.topic.symbol}}})
 	u.flags.Or(subResync)
 	// Through the lane, which may not have attached it yet.
-	s.post(u.topic.lane, func(now int64) { s.markNow(u, now) })
+	s.post(u.topic.lane, func(now int64) { s.mark(u, now) })
 	return nil
 }
 

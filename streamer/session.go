@@ -1,6 +1,7 @@
 package streamer
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -16,15 +17,17 @@ import (
 // sub is one session's subscription to one topic: a position, no data. A server
 // has millions.
 type sub struct {
-	session *session
-	topic   *topic
-	after   *sub          // the next in the session's list of what moved; under session.mu
-	seq     uint64        // of the last message sent
-	next    uint64        // index of the next frame to send
-	slot    int32         // place among the topic's subscribers; the lane's
-	flags   atomic.Uint32 // subMarked and so on; in the upper half the weight
-	wishAt  uint32        // head of the log when a snapshot was asked for, its lower half
-	era     uint16        // the topic's, of seq
+	topic  *topic
+	seq    uint64        // of the last message sent
+	next   uint64        // index of the next frame to send
+	slot   int32         // place among the topic's subscribers; the lane's
+	flags  atomic.Uint32 // subMarked and so on; in the upper half the weight
+	wishAt uint32        // head of the log when a snapshot was asked for, its lower half
+	era    uint16        // the topic's, of seq
+
+	// conflated streams are looked at when one of them has news, the others are
+	// marked. Set at the making.
+	conflated bool
 
 	// Position, with era, seq, next and wishAt. The lane sets it before the first
 	// mark, from then on it belongs to who has the session's turn.
@@ -34,6 +37,7 @@ type sub struct {
 	catchUp bool         // after a snapshot or resume: frames up to the present may be several
 	wished  bool         // a snapshot has been asked for
 	scaled  bool         // the client knows the scale; Protocol Buffers only
+	begun   bool         // the position is the turn's: the first mark was seen
 	scale   market.Scale // of the frame sent last
 }
 
@@ -46,80 +50,54 @@ const (
 	subCurrent                    // of bars: all that is in its log was written
 )
 
-// subList is a list of marked subscriptions, in the order in which they were
-// marked.
-type subList struct {
-	first, last *sub
-	since       int64 // lane time when the first was due
-}
-
-// add appends a subscription that is in no list, and reports whether it is the
-// first.
-func (l *subList) add(u *sub) bool {
-	u.after = nil
-	if l.first == nil {
-		l.first, l.last = u, u
-		return true
-	}
-	l.last.after, l.last = u, u
-	return false
-}
-
-// prepend puts what is left of a list that was taken before what came since.
-func (l *subList) prepend(rest *sub, since int64) {
-	if rest == nil {
-		return
-	}
-	last := rest
-	for last.after != nil {
-		last = last.after
-	}
-	if l.first == nil {
-		l.last = last
-	} else {
-		last.after = l.first
-	}
-	l.first, l.since = rest, since
-}
-
 // session is one client. Its lists and its turn are under mu; subscriptions under
 // control; positions belong to who has the turn.
 type session struct {
+	// What lanes and writers look at each time something is new, in as few cache lines
+	// as it fits: a server has more sessions than fit the processor's caches.
+	mu      sync.Mutex
+	news    atomic.Int64            // the shortest spacing of the conflated streams that have news; 0 none has; set under mu
+	since   int64                   // lane time when the first of them was due
+	account atomic.Pointer[account] // of who signed in; nil before; set under control
+	format  wire.Format             // set before the session begins
+	turn    turn
+	hasPong bool
+	beating bool // a heartbeat is due
+	covered bool // the watermark has moved on
+	ending  bool // its end has been asked for
+
+	every  subList // marked, to be sent at once: lossless streams, snapshots
+	look   uint64  // number of the stream that the next look begins with; of who has the turn
+	due    int64   // when its turn is to come, while it is queued; 0: as soon as may be
 	hub    *Hub
-	format wire.Format // set before the session begins
-	id     string
-	remote string
 	writer planner // who gives it its turns; nil in tests and in a Direct
 
-	mu       sync.Mutex
-	every    subList  // marked, to be sent at once: lossless streams, snapshots
-	state    subList  // marked, the others
-	spacing  int64    // the shortest that those in state allow
-	messages [][]byte // replies and other messages that are no market data
-	queued   int      // bytes of messages
-	fetches  []*fetch // asked for again
-	pong     []byte   // payload of the latest ping to be answered
-	hasPong  bool
-	beating  bool // a heartbeat is due
-	covered  bool // the watermark has moved on
-	socket   *socket
-	ending   bool // its end has been asked for
-	turn     turn
-	due      int64 // when its turn is to come, while it is queued; 0: as soon as may be
-	wrote    int64 // when conflated streams were last written
-	held     int64 // conflated streams are not written before that
-	free     int64 // no stream is written before that: the client had more than it may
-	pace     pace
-	rate     int64 // bytes a second that the connection may take; 0: any
-
-	// Under writer.mu: its entry in the writer's schedule.
-	place int // -1 if it is not in there
+	wrote int64 // when conflated streams were last written
+	held  int64 // conflated streams are not written before that
+	free  int64 // no stream is written before that: the client had more than it may
+	pace  pace
+	rate  int64 // bytes a second that the connection may take; 0: any
+	place int   // in the writer's schedule, -1 if it is not in there; this and at under writer.mu
 	at    int64
 
-	bars barSubs
+	messages [][]byte // replies and other messages that are no market data
+	fetches  []*fetch // asked for again
+	socket   *socket
+	bars     atomic.Pointer[barSubs] // nil before the first stream of bars; set under control
+
+	late                    bool          // the server, not the client's line; of who has the turn
+	marks                   *bookmarks    // of a client of events, else nil; of who has the turn
+	done                    chan struct{} // closed when the session ends
+	addr                    *account      // of the address; nil without a connection
+	sentMessages, sentBytes atomic.Int64
+
+	queued int    // bytes of messages; under mu
+	pong   []byte // payload of the latest ping to be answered; under mu
+	id     string
+	remote string
 
 	control  sync.Mutex
-	subs     []*sub            // by sid
+	subs     []*sub            // by sid; replaced under control and mu, never changed
 	pausing  map[topicKey]bool // streams that a request under way makes or leaves paused
 	follows  []follow
 	ended    bool
@@ -128,13 +106,6 @@ type session struct {
 	timer    *time.Timer   // when the rights end, or the time to show some
 	limit    *rate.Limiter // of requests; nil without a connection
 
-	account                 atomic.Pointer[account] // of who signed in; nil before; set under control
-	addr                    *account                // of the address; nil without a connection
-	sentMessages, sentBytes atomic.Int64
-
-	marks *bookmarks // of a client of events, else nil; of who has the turn
-
-	done      chan struct{} // closed when the session ends
 	endOnce   sync.Once
 	endReason string // this and endedAt are set before done is closed
 	endedAt   time.Time
@@ -166,43 +137,35 @@ func (s *session) sub(sid uint64) *sub {
 	return nil
 }
 
-func (s *session) search(sid uint64) (int, bool) {
-	return slices.BinarySearchFunc(s.subs, sid, func(u *sub, sid uint64) int {
-		switch {
-		case u.topic.sid < sid:
-			return -1
-		case u.topic.sid > sid:
-			return 1
-		}
-		return 0
-	})
+func (s *session) search(sid uint64) (int, bool) { return searchSubs(s.subs, sid) }
+
+func searchSubs(subs []*sub, sid uint64) (int, bool) {
+	return slices.BinarySearchFunc(subs, sid, func(u *sub, sid uint64) int { return cmp.Compare(u.topic.sid, sid) })
 }
 
-// insert adds a subscription to a stream that has none. Under control.
-func (s *session) insert(u *sub) {
-	i, _ := s.search(u.topic.sid)
-	s.subs = slices.Insert(s.subs, i, u)
-}
-
-// grow makes room for n more subscriptions: without slack at first, for most
-// clients subscribe once.
-func (s *session) grow(n int) {
-	if have, want := cap(s.subs), len(s.subs)+n; want > have {
-		grown := make([]*sub, len(s.subs), max(want, have+have/4))
-		copy(grown, s.subs)
-		s.subs = grown
+// insert adds subscriptions to streams that have none. Under control.
+func (s *session) insert(fresh []*sub) {
+	if len(fresh) == 0 {
+		return
 	}
+	subs := append(append(make([]*sub, 0, len(s.subs)+len(fresh)), s.subs...), fresh...)
+	slices.SortFunc(subs, func(a, b *sub) int { return cmp.Compare(a.topic.sid, b.topic.sid) })
+	s.replace(subs)
 }
 
-// mark notes that the subscription's topic has something new. It costs a look at
-// a flag while the client has not taken what was new before, else a lock that
-// nobody holds for long, and never waits for the client. Only lanes call it.
-func (s *session) mark(u *sub, now int64) { s.note(u, now, u.topic.lossless()) }
+// replace sets the subscriptions. Under control.
+func (s *session) replace(subs []*sub) {
+	s.mu.Lock()
+	s.subs = subs
+	s.mu.Unlock()
+}
 
-// markNow is mark for what the client waits for, such as a snapshot.
-func (s *session) markNow(u *sub, now int64) { s.note(u, now, true) }
-
-func (s *session) note(u *sub, now int64, atOnce bool) {
+// mark notes that a subscription has something that is to be sent at once: a
+// lossless stream something new, or another what the client waits for, such as a
+// snapshot. It costs a look at a flag while the client has not taken what was new
+// before, else a lock that nobody holds for long, and never waits for the client.
+// Only lanes call it.
+func (s *session) mark(u *sub, now int64) {
 	// The position is read after the flag is taken off, so what is new now is seen
 	// by who takes it off.
 	if u.flags.Load()&subMarked != 0 {
@@ -212,22 +175,45 @@ func (s *session) note(u *sub, now int64, atOnce bool) {
 		return // put back meanwhile
 	}
 	s.mu.Lock()
-	if atOnce {
-		if s.every.add(u) {
-			s.every.since = now
-		}
-	} else {
-		spacing := u.topic.spacing()
-		first := s.state.add(u)
-		if first || spacing < s.spacing {
-			s.spacing = spacing
-		}
-		if first {
-			s.state.since = max(now, s.wrote+spacing)
+	if s.every.add(u) {
+		s.every.since = now
+		s.arrange(now) // for others, it has been
+	}
+	s.mu.Unlock()
+}
+
+// stir notes that a conflated stream has news, which may be sent with a spacing.
+// Which stream it is will be seen when the session has its turn and looks at all of
+// them: so this costs a look at one number until then. Only lanes call it.
+func (s *session) stir(now, spacing int64) {
+	if n := s.news.Load(); n != 0 && n <= spacing {
+		return
+	}
+	s.mu.Lock()
+	switch n := s.news.Load(); {
+	case n == 0:
+		s.news.Store(spacing)
+		s.since = max(now, s.wrote+spacing)
+		s.arrange(now)
+	case spacing < n:
+		s.news.Store(spacing)
+		s.arrange(now)
+	}
+	s.mu.Unlock()
+}
+
+// looked returns the conflated streams that have news, beginning with the one at
+// which the last look's sending ended. By who has the session's turn.
+func (s *session) looked(subs []*sub) (list subList) {
+	first, _ := searchSubs(subs, s.look)
+	for _, part := range [2][]*sub{subs[first:], subs[:first]} {
+		for _, u := range part {
+			if u.conflated && u.begun && !u.need && u.next < u.topic.log.head.Load() && u.flags.Load()&(subClosed|subPaused) == 0 {
+				list.add(u)
+			}
 		}
 	}
-	s.arrange(now)
-	s.mu.Unlock()
+	return list
 }
 
 // push queues a message that is no market data. A client that lets too many wait
@@ -307,42 +293,52 @@ func (s *session) over() bool {
 
 // waiting is what waits to be written.
 type waiting struct {
-	messages [][]byte
-	fetches  []*fetch
-	every    *sub // that have something new, each leading to the next
-	state    *sub
-	// when the first of every and state was due
-	everySince, stateSince int64
-	spacing                int64 // the shortest of state
-	rate                   int64 // the session's
-	pong                   []byte
-	hasPong                bool
-	beating                bool
-	covered                bool
-	watermark              int64 // that holds once every is written
+	messages  [][]byte
+	fetches   []*fetch
+	every     subList // that have something new
+	state     subList
+	spacing   int64 // the shortest of state; 0: it has not been looked for them
+	rate      int64 // the session's
+	pong      []byte
+	hasPong   bool
+	beating   bool
+	covered   bool
+	watermark int64 // that holds once every is written
+	widened   bool  // the session's interval is
 }
 
 // empty reports whether nothing waits.
 func (w *waiting) empty() bool {
-	return len(w.messages) == 0 && len(w.fetches) == 0 && w.every == nil && w.state == nil && !w.hasPong && !w.beating && !w.covered
+	return len(w.messages) == 0 && len(w.fetches) == 0 && w.every.empty() && w.state.empty() && !w.hasPong && !w.beating && !w.covered
 }
 
 // take returns what waits and may be sent at the time.
 func (s *session) take(now int64) (w waiting) {
-	watermark := s.hub.watermarks[s.bars.tier.Load()].least.Load() // before the lists, see watermark.go
+	watermark := int64(0)
+	if b := s.bars.Load(); b != nil {
+		watermark = s.hub.watermarks[b.tier.Load()].least.Load() // before the lists, see watermark.go
+	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	w = waiting{messages: s.messages, pong: s.pong, hasPong: s.hasPong, beating: s.beating, rate: s.rate}
+	w.messages, w.pong, w.hasPong, w.beating, w.rate = s.messages, s.pong, s.hasPong, s.beating, s.rate
 	s.messages, s.queued, s.pong, s.hasPong, s.beating = nil, 0, nil, false, false
 	if now < s.free {
+		s.mu.Unlock()
 		return w
 	}
+	w.widened = s.pace.width > 0
 	w.watermark, w.covered, s.covered = watermark, s.covered, false
-	w.fetches, w.every, w.everySince = s.fetches, s.every.first, s.every.since
+	w.fetches, w.every = s.fetches, s.every
 	s.fetches, s.every = nil, subList{}
-	if now >= s.held {
-		w.state, w.stateSince, w.spacing = s.state.first, s.state.since, s.spacing
-		s.state = subList{}
+	var subs []*sub
+	since := s.since
+	if n := s.news.Load(); n != 0 && now >= s.held {
+		w.spacing, subs = n, s.subs
+		s.news.Store(0) // before the look: what comes after it will be seen, or stirs again
+	}
+	s.mu.Unlock()
+	if subs != nil {
+		w.state = s.looked(subs)
+		w.state.since = since
 	}
 	return w
 }
@@ -360,11 +356,17 @@ func (s *session) putBack(w *waiting) {
 		s.messages = append(w.messages, s.messages...)
 	}
 	s.fetches = append(w.fetches, s.fetches...)
-	if s.state.first == nil && w.state != nil {
-		s.spacing = w.state.topic.spacing()
+	if u := w.state.pop(); u != nil {
+		s.look = u.topic.sid
+		n := s.news.Load()
+		if n == 0 || w.spacing < n {
+			n = w.spacing
+		}
+		s.news.Store(n)
+		s.since = w.state.since
+		w.state.clear()
 	}
-	s.every.prepend(w.every, w.everySince)
-	s.state.prepend(w.state, w.stateSince)
+	s.every.prepend(&w.every)
 	s.beating, s.covered = s.beating || w.beating, s.covered || w.covered
 	if w.hasPong && !s.hasPong {
 		s.pong, s.hasPong = w.pong, true
@@ -381,27 +383,27 @@ type output interface {
 	add(run []byte, n int)
 }
 
-// collectAll sends what the subscriptions of a list have not sent yet, and returns
-// those that are left when the output fails.
-func (s *session) collectAll(list *sub, out output) (*sub, error) {
-	for u := list; u != nil; {
-		next := u.after
-		if listed, err := s.collectOne(u, out); err != nil {
-			if listed {
-				return next, err
+// collectAll sends what the subscriptions of a list have not sent yet, and takes
+// them off it, up to where the output fails. They were marked, or looked for.
+func (s *session) collectAll(list *subList, marked bool, out output) error {
+	for u := list.pop(); u != nil; u = list.pop() {
+		if listed, err := s.collectOne(u, marked, out); err != nil {
+			if !listed {
+				list.unpop(u)
 			}
-			u.after = next
-			return u, err
+			return err
 		}
-		u = next
 	}
-	return nil, nil
+	return nil
 }
 
 // collectOne takes a subscription from a list that was taken, and sends what it has
 // not sent. Where the output fails, it is as if it had not been taken, unless a lane
 // has put it into the session's list again: then listed is true.
-func (s *session) collectOne(u *sub, out output) (listed bool, err error) {
+func (s *session) collectOne(u *sub, marked bool, out output) (listed bool, err error) {
+	if !marked {
+		return false, s.collect(u, out)
+	}
 	u.flags.And(^subMarked) // from here on a lane may do so
 	if err := s.collect(u, out); err != nil {
 		return u.flags.Or(subMarked)&subMarked != 0, err
@@ -414,7 +416,7 @@ func (s *session) collectOne(u *sub, out output) (listed bool, err error) {
 func (s *session) collect(u *sub, out output) error {
 	err := s.collectNew(u, out)
 	if err == nil && u.topic.key.channel == wire.ChannelBar {
-		s.bars.settle(u, u.need && u.flags.Load()&subPaused == 0) // one that is paused holds no other back
+		s.bars.Load().settle(u, u.need && u.flags.Load()&subPaused == 0) // one that is paused holds no other back
 	}
 	return err
 }
@@ -424,6 +426,7 @@ func (s *session) collectNew(u *sub, out output) error {
 	if flags&(subClosed|subPaused) != 0 {
 		return nil
 	}
+	u.begun = true
 	t := u.topic
 	if flags&subResync != 0 {
 		u.flags.And(^subResync)
@@ -435,7 +438,7 @@ func (s *session) collectNew(u *sub, out output) error {
 				return err
 			}
 		}
-		snap := u.snapshot()
+		snap := u.snapshot(s)
 		if snap == nil {
 			return nil // the lane marks it again when the snapshot is there
 		}
@@ -451,7 +454,7 @@ func (s *session) collectNew(u *sub, out output) error {
 // One that was asked for is sent even if the log has left it behind meanwhile:
 // on a connection that takes seconds for one round over its streams each stream
 // must come forward in every round.
-func (u *sub) snapshot() *frame {
+func (u *sub) snapshot(s *session) *frame {
 	t := u.topic
 	snap := t.snap.Load() // before the head, which is never behind it then
 	head := t.log.head.Load()
@@ -460,7 +463,7 @@ func (u *sub) snapshot() *frame {
 	}
 	if !u.wished || snap != nil && u.wishedBefore(snap) {
 		u.wished, u.wishAt = true, uint32(head)
-		t.lane.mail.wish(u)
+		t.lane.mail.wish(u, s)
 	}
 	return nil
 }
@@ -537,7 +540,7 @@ func (s *session) gap(sid, from, to uint64, reason string) []byte {
 func (s *session) follow(u *sub, t *topic, to uint64, out output) error {
 	for u.next < to {
 		head := t.log.head.Load()
-		if head-u.next <= t.reach(u.catchUp) {
+		if head-u.next <= t.reach(u.catchUp, s.late) {
 			if f := t.log.get(u.next); f != nil {
 				last := t.log.run(f, to)
 				run := f.upTo(last)

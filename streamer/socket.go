@@ -15,7 +15,8 @@ import (
 func (c *socket) drain(p *pen) error {
 	s := c.session
 	w := s.take(p.now)
-	c.begun, c.since, c.states, c.spacing, c.hold = p.now, w.since(), w.state != nil, w.spacing, 0
+	s.late = p.late && !w.widened
+	c.begun, c.since, c.states, c.spacing, c.hold = p.now, w.since(), !w.state.empty(), w.spacing, 0
 	switch {
 	case w.rate == 0:
 		c.budget = nil
@@ -24,10 +25,10 @@ func (c *socket) drain(p *pen) error {
 	}
 	p.begin(c)
 	err := c.fill(p, &w)
-	if c.budget != nil && w.state != nil {
+	if c.budget != nil && !w.state.empty() {
 		c.hold = c.budget.until(p.now)
 	}
-	if err != nil || w.state != nil {
+	if err != nil || !w.state.empty() {
 		s.putBack(&w)
 	}
 	p.now = s.hub.cfg.Now()
@@ -37,14 +38,14 @@ func (c *socket) drain(p *pen) error {
 // since returns when the first of the streams that wait was due, 0 if none waits.
 func (w *waiting) since() int64 {
 	switch {
-	case w.every == nil && w.state == nil:
+	case w.every.empty() && w.state.empty():
 		return 0
-	case w.state == nil:
-		return w.everySince
-	case w.every == nil:
-		return w.stateSince
+	case w.state.empty():
+		return w.every.since
+	case w.every.empty():
+		return w.state.since
 	}
-	return min(w.everySince, w.stateSince)
+	return min(w.every.since, w.state.since)
 }
 
 // fill hands what waits to the pen and takes it off the list, up to an error.
@@ -72,7 +73,7 @@ func (c *socket) fill(p *pen, w *waiting) (err error) {
 	if err := c.streams(p, w); err != nil {
 		return err
 	}
-	if w.every == nil {
+	if w.every.empty() {
 		if err := c.session.tellWatermarks(w.watermark, p); err != nil {
 			return err
 		}
@@ -103,15 +104,15 @@ func (c *socket) fill(p *pen, w *waiting) (err error) {
 func (c *socket) streams(p *pen, w *waiting) (err error) {
 	s, b := c.session, c.budget
 	if b == nil {
-		if w.every, err = s.collectAll(w.every, p); err == nil {
-			w.state, err = s.collectAll(w.state, p)
+		if err = s.collectAll(&w.every, true, p); err == nil {
+			err = s.collectAll(&w.state, false, p)
 		}
 		return err
 	}
 	b.refill(p.now)
 	b.tokens -= p.added // replies
-	if w.every, err = b.every(s, w.every, p); err == nil {
-		w.state, err = b.spend(s, w.state, p)
+	if err = b.every(s, &w.every, p); err == nil {
+		err = b.spend(s, &w.state, p)
 	}
 	return err
 }

@@ -111,10 +111,11 @@ func (s *server) held(t *testing.T) (h held) {
 	for x := range s.hub.sessions {
 		x.mu.Lock()
 		n := 0
-		for _, l := range [2]subList{x.every, x.state} {
-			for u := l.first; u != nil; u = u.after {
-				n++
-			}
+		if x.every.head != nil {
+			n++
+		}
+		for c := x.every.first; c != nil; c = c.next {
+			n += int(c.n - c.from)
 		}
 		h.streams = max(h.streams, n)
 		h.messages = max(h.messages, len(x.messages))

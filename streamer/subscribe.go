@@ -1,6 +1,7 @@
 package streamer
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -189,9 +190,10 @@ func (s *session) start(req *wire.Request, keys []topicKey, all bool) *wire.Erro
 	}
 	if req.Channel == wire.ChannelBar {
 		// No watermark between the ack and the first message of what it grants.
-		s.bars.behind.Add(1)
+		bars := s.streamsBars()
+		bars.behind.Add(1)
 		defer func() {
-			s.bars.behind.Add(-1)
+			bars.behind.Add(-1)
 			s.cover(s.hub.cfg.Now())
 		}()
 	}
@@ -237,40 +239,44 @@ func (s *session) audit(req *wire.Request, streams []wire.Granted) {
 
 // attach subscribes to the topics that the lane opened. Under control.
 func (s *session) attach(l *lane, topics []*topic, resume map[string]wire.Position) {
-	subs := make([]*sub, len(topics)) // nil where subscribed already
-	memory := make([]sub, len(topics))
-	s.grow(len(topics))
+	fresh := slices.DeleteFunc(slices.Clone(topics), func(t *topic) bool { return s.sub(t.sid) != nil })
+	slices.SortFunc(fresh, func(a, b *topic) int { return cmp.Compare(a.sid, b.sid) })
+	fresh = slices.Compact(fresh) // a symbol may be named twice
+	// Next to each other in the order in which they are looked at.
+	memory := make([]sub, len(fresh))
+	subs := make([]*sub, len(fresh))
+	added := make(map[*topic]*sub, len(fresh))
 	kinds := make(map[streamKind]int)
-	for i, t := range topics {
-		if s.sub(t.sid) == nil {
-			u := &memory[i]
-			u.session, u.topic = s, t
-			u.setWeight(wire.DefaultWeight)
-			subs[i] = u
-			if s.pausing[t.key] {
-				u.flags.Or(subPaused)
-			}
-			s.insert(u)
-			if t.key.channel == wire.ChannelBar {
-				s.bars.begin(u)
-				s.hub.watermarks[t.lane.tier].join(s)
-			}
-			s.hub.metrics.subscriptions.Inc()
-			kinds[t.kind()]++
+	for i, t := range fresh {
+		u := &memory[i]
+		u.topic, u.conflated = t, !t.lossless()
+		u.setWeight(wire.DefaultWeight)
+		if s.pausing[t.key] {
+			u.flags.Or(subPaused)
 		}
+		subs[i], added[t] = u, u
+		if t.key.channel == wire.ChannelBar {
+			s.streamsBars().begin(u)
+			s.hub.watermarks[t.lane.tier].join(s)
+		}
+		s.hub.metrics.subscriptions.Inc()
+		kinds[t.kind()]++
 	}
+	s.insert(subs)
 	s.count(kinds, 1)
 	s.post(l, func(now int64) {
-		for i, t := range topics {
+		for _, t := range topics {
 			t.held--
-			if subs[i] == nil {
+			u := added[t]
+			if u == nil {
 				continue
 			}
+			delete(added, t)
 			var from *wire.Position
 			if p, ok := resume[t.symbol]; ok {
 				from = &p
 			}
-			t.attach(subs[i], from, now)
+			t.attach(u, s, from, now)
 		}
 	})
 }

@@ -55,19 +55,19 @@ type content interface {
 // topic is one stream. It belongs to its lane, but for log and snap, which
 // sessions read, and the fields set at its making.
 type topic struct {
-	key    topicKey
+	log    frameLog // first, with what sessions look at
 	sid    uint64
+	snap   atomic.Pointer[frame] // the latest snapshot; its index is the log's head when it was made
+	events bool                  // a stream of events: no change may be left out
+	class  market.Class
+	key    topicKey
 	lane   *lane
 	symbol string
 	venue  string
-	class  market.Class
-	events bool // a stream of events: no change may be left out
-	log    *frameLog
 	chunks chunks
-	snap   atomic.Pointer[frame] // the latest snapshot; its index is the log's head when it was made
 
 	content content
-	subs    []*sub
+	subs    []subscriber
 	held    int // sessions that are about to attach
 	epochN  uint64
 	epoch   string
@@ -85,6 +85,12 @@ type topic struct {
 	idle    int64    // since when it has no subscriber
 	frames  prometheus.Counter
 	folded  prometheus.Counter
+}
+
+// subscriber is a subscription and whose it is.
+type subscriber struct {
+	sub     *sub
+	session *session
 }
 
 // position is how far a stream has come, and the times of what brought it there.
@@ -115,10 +121,15 @@ func (t *topic) spacing() int64 { return min(int64(t.key.interval)/4, int64(maxS
 const maxSpacing = 250 * time.Millisecond
 
 // reach is how many frames behind a session may be and still be brought up by
-// frames. A conflated stream catches up with one message, however far behind.
-func (t *topic) reach(afterSnapshot bool) uint64 {
-	if t.lossless() || afterSnapshot {
+// frames. A conflated stream catches up with one message, however far behind. Where it
+// is the server that was late it sends the two that it was late with, for whole states
+// in their place would make it later still.
+func (t *topic) reach(afterSnapshot, late bool) uint64 {
+	switch {
+	case t.lossless() || afterSnapshot:
 		return uint64(len(t.log.slots))
+	case late:
+		return 2
 	}
 	return 1
 }
@@ -136,7 +147,7 @@ func (l *lane) newTopic(key topicKey, now int64) *topic {
 	if t.lossless() {
 		n = cfg.LogFrames
 	}
-	t.log = newFrameLog(n)
+	t.log.slots = make([]atomic.Pointer[frame], n)
 	t.phase = phaseOf(t.symbol, key.interval)
 	t.content = l.newContent(key)
 	if c, ok := t.content.(*barContent); ok {
@@ -404,8 +415,23 @@ func (t *topic) append(f *frame, now int64) {
 	}
 	t.log.append(f)
 	t.frames.Inc()
-	for _, u := range t.subs {
-		u.session.mark(u, now)
+	t.markAll(now)
+}
+
+// markAll tells the subscribers' sessions that there is something new.
+func (t *topic) markAll(now int64) {
+	if t.lossless() {
+		for _, x := range t.subs {
+			x.session.mark(x.sub, now)
+		}
+		return
+	}
+	spacing := t.spacing()
+	if t.lane.hub.loaded.Load() != 0 {
+		spacing *= 2 // fewer writes, each of more
+	}
+	for i := range t.subs {
+		t.subs[i].session.stir(now, spacing)
 	}
 }
 
@@ -464,9 +490,9 @@ func (t *topic) refresh(now int64) {
 
 // attach adds a subscriber and finds its position: the one it asks to resume
 // from, if what changed since can be proved, else a snapshot is due.
-func (t *topic) attach(u *sub, from *wire.Position, now int64) {
+func (t *topic) attach(u *sub, s *session, from *wire.Position, now int64) {
 	u.slot = int32(len(t.subs))
-	t.subs = append(t.subs, u)
+	t.subs = append(t.subs, subscriber{u, s})
 	u.need = true
 	if from != nil && from.Epoch == t.epoch {
 		u.known, u.era, u.seq = true, t.era, from.Seq
@@ -477,7 +503,7 @@ func (t *topic) attach(u *sub, from *wire.Position, now int64) {
 				nothing = append(wire.AppendScale(nil, t.sid, t.scale), nothing...)
 				u.scaled, u.scale = true, t.scale
 			}
-			u.session.pushStart(nothing)
+			s.pushStart(nothing)
 		} else if i, ok := t.log.find(from.Seq); ok {
 			u.next, u.placed, u.need = i, true, false
 			u.catchUp = true
@@ -486,7 +512,7 @@ func (t *topic) attach(u *sub, from *wire.Position, now int64) {
 	if u.need {
 		t.refresh(now)
 	}
-	u.session.markNow(u, now)
+	s.mark(u, now)
 }
 
 // encodeNothing returns the message that leads from the present position to
@@ -514,12 +540,12 @@ func (t *topic) encodeNothing(now int64) []byte {
 // detach removes a subscriber.
 func (t *topic) detach(u *sub, now int64) {
 	last := len(t.subs) - 1
-	if int(u.slot) > last || t.subs[u.slot] != u {
+	if int(u.slot) > last || t.subs[u.slot].sub != u {
 		return
 	}
 	t.subs[u.slot] = t.subs[last]
-	t.subs[u.slot].slot = u.slot
-	t.subs[last] = nil
+	t.subs[u.slot].sub.slot = u.slot
+	t.subs[last] = subscriber{}
 	t.subs = t.subs[:last]
 	if last == 0 {
 		t.idle = now

@@ -88,11 +88,13 @@ func (s *session) drop(subs []*sub) {
 		u.flags.Or(subClosed)
 		kinds[u.topic.kind()]++
 		if u.topic.key.channel == wire.ChannelBar {
-			s.bars.end(u)
+			s.bars.Load().end(u)
 		}
 		byLane[u.topic.lane] = append(byLane[u.topic.lane], u)
 	}
-	s.subs = slices.DeleteFunc(s.subs, func(u *sub) bool { return u.flags.Load()&subClosed != 0 })
+	if len(subs) > 0 {
+		s.replace(slices.DeleteFunc(slices.Clone(s.subs), func(u *sub) bool { return u.flags.Load()&subClosed != 0 }))
+	}
 	s.hub.metrics.subscriptions.Sub(float64(len(subs)))
 	s.count(kinds, -1)
 	for _, a := range []*account{s.account.Load(), s.addr} {
@@ -172,7 +174,7 @@ func (s *session) update(req *wire.Request) *wire.Error {
 	}
 	for _, u := range woken {
 		// Through the lane: it marks.
-		s.post(u.topic.lane, func(now int64) { s.markNow(u, now) })
+		s.post(u.topic.lane, func(now int64) { s.mark(u, now) })
 	}
 	for _, u := range s.subs {
 		if n, ok := weights[u.topic.key]; ok && !req.Has(wire.FieldWeight) {

@@ -109,6 +109,16 @@ type barSubs struct {
 	told   [orderbook.NumIntervals]int64        // the last watermark; belongs to who has the session's turn
 }
 
+// streamsBars returns what counts the session's streams of bars. Under control.
+func (s *session) streamsBars() *barSubs {
+	b := s.bars.Load()
+	if b == nil {
+		b = &barSubs{}
+		s.bars.Store(b)
+	}
+	return b
+}
+
 // begin counts a stream before it is acknowledged.
 func (b *barSubs) begin(u *sub) {
 	b.held[u.topic.key.bar].Add(1)
@@ -141,7 +151,10 @@ func (b *barSubs) settle(u *sub, waits bool) {
 
 // tellWatermarks appends the watermarks that are news to the client.
 func (s *session) tellWatermarks(watermark int64, out output) error {
-	b := &s.bars
+	b := s.bars.Load()
+	if b == nil {
+		return nil
+	}
 	for i := range b.told {
 		interval := orderbook.Interval(i)
 		length := int64(interval.Length())

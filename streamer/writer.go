@@ -29,6 +29,7 @@ type planner interface {
 // no goroutine for writing.
 type writer struct {
 	hub    *Hub
+	number int
 	signal chan struct{}
 
 	mu     sync.Mutex
@@ -42,8 +43,8 @@ type writer struct {
 	pen   pen
 }
 
-func newWriter(h *Hub) *writer {
-	w := &writer{hub: h, signal: make(chan struct{}, 1)}
+func newWriter(h *Hub, number int) *writer {
+	w := &writer{hub: h, number: number, signal: make(chan struct{}, 1)}
 	w.pen.open(h)
 	return w
 }
@@ -66,10 +67,10 @@ func (s *session) arrange(now int64) {
 	due := int64(0)
 	if len(s.messages) == 0 && !s.hasPong && !s.beating && !s.ending {
 		switch {
-		case s.every.first != nil || len(s.fetches) > 0 || s.covered:
+		case !s.every.empty() || len(s.fetches) > 0 || s.covered:
 			due = s.free
-		case s.state.first != nil:
-			due = max(s.wrote+s.spacing, s.held, s.free)
+		case s.news.Load() != 0:
+			due = max(s.wrote+s.news.Load(), s.held, s.free)
 		default:
 			return
 		}
@@ -116,8 +117,14 @@ func (w *writer) plan(s *session, due int64) {
 func (w *writer) run(stop <-chan struct{}) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	began := w.hub.cfg.Now()
+	load := load{from: began}
 	for {
 		now := w.hub.cfg.Now()
+		w.pen.late, began = now-began > int64(lateRound), now
+		if load.look(now) {
+			w.tellLoad(load.high)
+		}
 		w.mu.Lock()
 		w.asleep = false
 		for s := w.later.pop(now); s != nil; s = w.later.pop(now) {
@@ -151,8 +158,46 @@ func (w *writer) run(stop <-chan struct{}) {
 		case <-stop:
 			return
 		}
+		began = w.hub.cfg.Now()
+		load.slept += began - now
 	}
 }
+
+// load is how busy a writer is.
+type load struct {
+	from  int64 // begin of the time that is looked at
+	slept int64 // in it
+	high  bool
+}
+
+// look reports whether the load has become high, or is no longer.
+func (l *load) look(now int64) bool {
+	took, was := now-l.from, l.high
+	switch {
+	case took < int64(200*time.Millisecond):
+		return false
+	case 5*l.slept < took:
+		l.high = true
+	case 2*l.slept > took:
+		l.high = false
+	}
+	l.from, l.slept = now, 0
+	return l.high != was
+}
+
+// tellLoad tells lanes that the writer has much to do, or no longer has.
+func (w *writer) tellLoad(high bool) {
+	bit := uint64(1) << (w.number % 64)
+	if high {
+		w.hub.loaded.Or(bit)
+	} else {
+		w.hub.loaded.And(^bit)
+	}
+}
+
+// lateRound is how long a writer's round over the sessions takes when it has more to
+// do than it can.
+const lateRound = 50 * time.Millisecond
 
 // serve gives a session its turn.
 func (w *writer) serve(s *session) {
