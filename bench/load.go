@@ -132,7 +132,7 @@ func idle(t task) (result, error) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return result{More: map[string]float64{
-		"heap/connection": float64(m.HeapInuse) / float64(t.N), "stack/connection": float64(m.StackInuse) / float64(t.N),
+		"heap/connection": float64(m.HeapInuse) / float64(t.N), "of it in objects": float64(m.HeapAlloc) / float64(t.N), "stack/connection": float64(m.StackInuse) / float64(t.N),
 		"RSS/connection after collection": (resident() - before) / float64(t.N), "as it was": as / float64(t.N),
 	}}, nil
 }

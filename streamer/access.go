@@ -207,7 +207,7 @@ func (s *session) stopTimer() {
 func (s *session) expire() {
 	s.control.Lock()
 	defer s.control.Unlock()
-	if s.ended || !s.signedIn || s.rights == nil || s.rights.Expires.IsZero() ||
+	if s.gone || !s.signedIn || s.rights == nil || s.rights.Expires.IsZero() ||
 		s.hub.cfg.Now() < s.rights.Expires.UnixNano() {
 		return
 	}
@@ -231,7 +231,7 @@ func (s *session) revoke(why error) {
 // tooLate ends a client that did not sign in.
 func (s *session) tooLate() {
 	s.control.Lock()
-	late := !s.ended && !s.signedIn
+	late := !s.gone && !s.signedIn
 	s.control.Unlock()
 	if late {
 		s.refuse(&wire.Error{Code: wire.CodeUnauthorized, Message: "no key or token was shown in time"})
@@ -266,7 +266,7 @@ func (s *session) authenticate(req *wire.Request) *wire.Error {
 	}
 	s.control.Lock()
 	defer s.control.Unlock()
-	if s.ended {
+	if s.gone {
 		return nil
 	}
 	old := s.account.Load()
@@ -368,7 +368,7 @@ func (h *Hub) Reauthorize() {
 func (s *session) reauthorize() {
 	s.control.Lock()
 	defer s.control.Unlock()
-	if s.ended || !s.signedIn {
+	if s.gone || !s.signedIn {
 		return
 	}
 	r, err := s.hub.cfg.Access.Refresh(s.rights)
@@ -387,7 +387,7 @@ func (s *session) leave() {
 	s.control.Lock()
 	defer s.control.Unlock()
 	s.stopTimer()
-	s.hub.cfg.Audit.Info("end", "session", s.id, "key", s.who(), "address", s.remote, "reason", s.endReason,
+	s.hub.cfg.Audit.Info("end", "session", s.id, "key", s.who(), "address", s.remote, "reason", s.endReason(),
 		"messages", s.sentMessages.Load(), "bytes", s.sentBytes.Load())
 	for _, a := range []*account{s.account.Load(), s.addr} {
 		if a != nil {

@@ -113,7 +113,7 @@ func (d *Direct) drain() {
 		d.note(d.out.err)
 		d.hub.lanes[0].deliver(d.now)
 		if d.session.over() {
-			d.note(errors.New("session ended: " + d.session.endReason))
+			d.note(errors.New("session ended: " + d.session.endReason()))
 		}
 	}
 }

@@ -212,12 +212,12 @@ func (h *Hub) unregister(s *session) {
 	}
 	// Counted before it is gone: who sees it gone finds it counted.
 	h.metrics.connections.Dec()
-	h.metrics.closed.WithLabelValues(s.endReason).Inc()
+	h.metrics.closed.WithLabelValues(s.endReason()).Inc()
 	h.mu.Lock()
 	delete(h.sessions, s)
 	h.mu.Unlock()
 	s.leave()
-	h.cfg.Logger.Debug("session ended", "session", s.id, "remote", s.remote, "reason", s.endReason)
+	h.cfg.Logger.Debug("session ended", "session", s.id, "remote", s.remote, "reason", s.endReason())
 	h.active.Done()
 }
 

@@ -63,7 +63,13 @@ func (h *Hub) connectLocal(rights *auth.Rights, format wire.Format) (wire.Conn, 
 	h.cfg.Audit.Info("connect", "session", s.id, "key", s.who(), "address", localRemote)
 	s.welcome()
 	s.mu.Lock()
-	c.socket.beat = time.AfterFunc(h.cfg.Heartbeat, c.socket.beats)
+	c.beat = time.AfterFunc(h.cfg.Heartbeat, func() {
+		if s.beat(h.cfg.Now()) {
+			s.mu.Lock()
+			c.beat.Reset(h.cfg.Heartbeat)
+			s.mu.Unlock()
+		}
+	})
 	s.mu.Unlock()
 	go c.serve()
 	return c, nil
@@ -82,6 +88,7 @@ type pipe struct {
 	gone     chan struct{} // closed when the session is over
 	deadline atomic.Int64  // of reads, ns since the Unix epoch; 0 none
 	timer    *time.Timer   // the reader's
+	beat     *time.Timer   // of heartbeats; under session.mu
 
 	mu   sync.Mutex // held in a turn
 	pen  pen
@@ -115,7 +122,7 @@ func (c *pipe) serve() {
 	c.over = true
 	c.mu.Unlock()
 	s.mu.Lock()
-	c.socket.beat.Stop()
+	c.beat.Stop()
 	s.mu.Unlock()
 }
 
@@ -209,7 +216,7 @@ func (c *pipe) lastWords() ([]byte, time.Duration, error) {
 			break
 		}
 		c.said = true
-		if s.endReason == reasonShutdown {
+		if s.endReason() == reasonShutdown {
 			s.send(s.hub.shutdownNotice())
 		}
 	}
@@ -218,7 +225,7 @@ func (c *pipe) lastWords() ([]byte, time.Duration, error) {
 	return nil, 0, c.ended()
 }
 
-func (c *pipe) ended() error { return fmt.Errorf("session ended: %s", c.session.endReason) }
+func (c *pipe) ended() error { return fmt.Errorf("session ended: %s", c.session.endReason()) }
 
 // WriteFrame implements wire.Conn. The answer comes by ReadFrame.
 func (c *pipe) WriteFrame(request []byte) error {

@@ -100,15 +100,19 @@ type session struct {
 	subs     []*sub            // by sid; replaced under control and mu, never changed
 	pausing  map[topicKey]bool // streams that a request under way makes or leaves paused
 	follows  []follow
-	ended    bool
+	gone     bool // subscribes no more
 	signedIn bool
 	rights   *auth.Rights  // nil may see everything
 	timer    *time.Timer   // when the rights end, or the time to show some
 	limit    *rate.Limiter // of requests; nil without a connection
 
-	endOnce   sync.Once
-	endReason string // this and endedAt are set before done is closed
-	endedAt   time.Time
+	ended atomic.Pointer[ending] // set before done is closed
+}
+
+// ending is why and when a session was ended.
+type ending struct {
+	reason string
+	at     time.Time
 }
 
 // follow is a pattern that also takes in instruments that appear later.
@@ -238,6 +242,14 @@ func (s *session) enqueue(msg []byte, most int) {
 	}
 }
 
+// endReason returns why the session was ended, "" if it was not.
+func (s *session) endReason() string {
+	if e := s.ended.Load(); e != nil {
+		return e.reason
+	}
+	return ""
+}
+
 // send queues a typed message.
 func (s *session) send(m wire.Message) {
 	b, err := s.format.Append(nil, m)
@@ -250,17 +262,17 @@ func (s *session) send(m wire.Message) {
 
 // end makes the session stop; the reason of the first call is kept.
 func (s *session) end(reason string) {
-	s.endOnce.Do(func() {
-		s.endReason, s.endedAt = reason, time.Now()
-		close(s.done)
-		if c := s.connection(); c != nil {
-			c.hurry()
-		}
-		s.mu.Lock()
-		s.ending = true
-		s.arrange(0)
-		s.mu.Unlock()
-	})
+	if !s.ended.CompareAndSwap(nil, &ending{reason, time.Now()}) {
+		return
+	}
+	close(s.done)
+	if c := s.connection(); c != nil {
+		c.hurry()
+	}
+	s.mu.Lock()
+	s.ending = true
+	s.arrange(0)
+	s.mu.Unlock()
 }
 
 // connect gives the session its connection, and from now on turns to write.

@@ -169,17 +169,16 @@ func (c *socket) deadline() error {
 	return err
 }
 
-// beats makes a heartbeat due.
-func (c *socket) beats() {
-	s := c.session
+// beat makes a heartbeat due; false if the session ends.
+func (s *session) beat(now int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ending {
-		return
+		return false
 	}
 	s.beating = true
-	s.arrange(0)
-	c.beat.Reset(s.hub.cfg.Heartbeat)
+	s.arrange(now)
+	return true
 }
 
 // shutdownNotice is the last that a client hears of a server that stops.
@@ -194,7 +193,7 @@ func (c *socket) bye() {
 	p := newPen(s.hub)
 	defer p.free()
 	code, text := websocket.CloseNormalClosure, ""
-	switch s.endReason {
+	switch s.endReason() {
 	case reasonShutdown:
 		if c.drain(p) != nil {
 			return
@@ -202,7 +201,7 @@ func (c *socket) bye() {
 		s.send(s.hub.shutdownNotice())
 		code, text = websocket.CloseServiceRestart, "server shutdown"
 	case reasonAbuse, reasonUnread, reasonUnauthorized:
-		code, text = websocket.ClosePolicyViolation, s.endReason
+		code, text = websocket.ClosePolicyViolation, s.endReason()
 	case reasonLarge:
 		code, text = websocket.CloseMessageTooBig, "request too large"
 	case reasonProtocol:
@@ -210,7 +209,7 @@ func (c *socket) bye() {
 	case reasonTimeout:
 		code, text = websocket.ClosePolicyViolation, "no answer to pings"
 	}
-	if s.endReason != reasonClient && c.drain(p) != nil {
+	if s.endReason() != reasonClient && c.drain(p) != nil {
 		return
 	}
 	p.begin(c)

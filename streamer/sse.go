@@ -62,11 +62,10 @@ func (h *Hub) serveEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.session = s
-	s.connect(c, h.writer())
+	writer := h.writer()
+	s.connect(c, writer)
 	h.cfg.Logger.Debug("session begins", "session", s.id, "remote", s.remote)
-	s.mu.Lock()
-	c.beat = time.AfterFunc(h.cfg.Heartbeat, c.beats)
-	s.mu.Unlock()
+	writer.pulse(s, h.cfg.Now())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -161,7 +160,7 @@ func (c *socket) readNothing() string {
 		_, err := c.net.Read(buf)
 		switch {
 		case c.session.over():
-			return c.session.endReason
+			return c.session.endReason()
 		case err != nil:
 			return whyRead(err)
 		}

@@ -21,7 +21,7 @@ func (s *session) subscribe(req *wire.Request) *wire.Error {
 	var unknown, patterns, forbidden []string
 	s.control.Lock()
 	defer s.control.Unlock()
-	if s.ended {
+	if s.gone {
 		return nil
 	}
 	terms := s.terms(req, venue)
@@ -150,10 +150,13 @@ func (s *session) start(req *wire.Request, keys []topicKey, all bool) *wire.Erro
 		}
 		defer func() { s.pausing = nil }()
 	}
-	ack := wire.Ack{ID: req.ID, Op: req.Op}
+	ack := wire.Ack{ID: req.ID, Op: req.Op, Streams: make([]wire.Granted, 0, len(keys))}
 	byLane := make(map[*lane][]topicKey)
 	for _, key := range keys {
 		l := s.hub.lane(&key)
+		if byLane[l] == nil {
+			byLane[l] = make([]topicKey, 0, len(keys))
+		}
 		byLane[l] = append(byLane[l], key)
 	}
 	// Lanes in their order, so that an ack is the same in every replay.
@@ -162,6 +165,7 @@ func (s *session) start(req *wire.Request, keys []topicKey, all bool) *wire.Erro
 	fresh := 0
 	for i, l := range lanes {
 		keys := byLane[l]
+		opened[i] = make([]*topic, 0, len(keys))
 		err := s.hub.call(l, func(now int64) {
 			for _, key := range keys {
 				t := l.open(key, now)
@@ -329,7 +333,7 @@ func (s *session) post(l *lane, fn func(now int64)) {
 func (s *session) granted(t *topic, scale *market.Scale, req *wire.Request) wire.Granted {
 	g := wire.Granted{
 		SID: t.sid, Channel: t.key.channel, Symbol: t.symbol, Depth: t.key.depth,
-		Interval: wire.FormatInterval(t.key.interval), Venues: t.key.venues,
+		Interval: t.interval, Venues: t.key.venues,
 	}
 	if t.key.venue != market.Consolidated {
 		g.Venue = t.venue
@@ -352,18 +356,20 @@ func (s *session) granted(t *topic, scale *market.Scale, req *wire.Request) wire
 	if t.key.delay > 0 {
 		g.Delay = wire.FormatInterval(t.key.delay)
 	}
-	var asked wire.Requested
-	if req.Has(wire.FieldInterval) && req.Interval != t.key.interval {
-		asked.Interval = wire.FormatInterval(req.Interval)
+	interval := req.Has(wire.FieldInterval) && req.Interval != t.key.interval
+	depth := req.Has(wire.FieldDepth) && t.key.channel == wire.ChannelBook && req.Depth != t.key.depth
+	if interval || depth {
+		g.Requested = &wire.Requested{}
+		if interval {
+			g.Requested.Interval = wire.FormatInterval(req.Interval)
+		}
+		if depth {
+			g.Requested.Depth = &req.Depth
+		}
 	}
-	if req.Has(wire.FieldDepth) && t.key.channel == wire.ChannelBook && req.Depth != t.key.depth {
-		asked.Depth = &req.Depth
-	}
-	if asked != (wire.Requested{}) {
-		g.Requested = &asked
-	}
-	if p, z := int(scale.Price), int(scale.Size); p != 0 || z != 0 {
-		g.PriceDecimals, g.SizeDecimals = &p, &z
+	if *scale != (market.Scale{}) {
+		d := [2]int{int(scale.Price), int(scale.Size)}
+		g.PriceDecimals, g.SizeDecimals = &d[0], &d[1]
 	}
 	return g
 }
@@ -372,7 +378,7 @@ func (s *session) granted(t *topic, scale *market.Scale, req *wire.Request) wire
 func (s *session) takeIn(fresh []market.Instrument) {
 	s.control.Lock()
 	defer s.control.Unlock()
-	if s.ended {
+	if s.gone {
 		return
 	}
 	for i := range s.follows {

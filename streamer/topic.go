@@ -66,6 +66,8 @@ type topic struct {
 	venue  string
 	chunks chunks
 
+	interval string // the key's, as acks have it
+
 	content content
 	subs    []subscriber
 	held    int // sessions that are about to attach
@@ -140,7 +142,7 @@ func (l *lane) newTopic(key topicKey, now int64) *topic {
 	t := &topic{
 		key: key, lane: l, slot: -1,
 		symbol: in.Symbol, class: in.Class,
-		venue:  cfg.Directory.VenueName(key.venue),
+		venue: cfg.Directory.VenueName(key.venue), interval: wire.FormatInterval(key.interval),
 		events: key.channel == wire.ChannelTrade || key.channel == wire.ChannelBar,
 	}
 	n := cfg.StateFrames

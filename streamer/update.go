@@ -114,7 +114,7 @@ func (s *session) drop(subs []*sub) {
 func (s *session) unsubscribeAll() {
 	s.control.Lock()
 	defer s.control.Unlock()
-	s.ended = true
+	s.gone = true
 	s.follows = nil
 	s.drop(slices.Clone(s.subs))
 }

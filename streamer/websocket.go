@@ -47,8 +47,9 @@ const closeGrace = time.Second
 func (h *Hub) upgrader() *websocket.Upgrader {
 	return &websocket.Upgrader{
 		HandshakeTimeout: waitShort,
-		// Requests are rare, and what is larger is read past the buffer.
-		ReadBufferSize:  256,
+		// Requests are rare, and what is larger is read past the buffer, which is to
+		// hold a control frame.
+		ReadBufferSize:  128,
 		WriteBufferSize: 256,
 		WriteBufferPool: &sync.Pool{},
 		Subprotocols:    []string{wire.SubprotocolJSON, wire.SubprotocolProto},
@@ -91,7 +92,8 @@ func (h *Hub) serveStream(up *websocket.Upgrader) http.HandlerFunc {
 		if n := h.cfg.SocketBuffer; n > 0 {
 			limitUnsent(c.net, n)
 		}
-		s.connect(c, h.writer())
+		writer := h.writer()
+		s.connect(c, writer)
 		h.cfg.Logger.Debug("session begins", "session", s.id, "remote", s.remote)
 		s.welcome()
 		if first != nil {
@@ -101,9 +103,7 @@ func (h *Hub) serveStream(up *websocket.Upgrader) http.HandlerFunc {
 		}
 		// The handler returns: what the HTTP server holds for it, buffers and a
 		// grown stack, is more than all that a session needs.
-		s.mu.Lock()
-		c.beat = time.AfterFunc(h.cfg.Heartbeat, c.beats)
-		s.mu.Unlock()
+		writer.pulse(s, h.cfg.Now())
 		go func() {
 			defer h.unregister(s)
 			c.serve(c.read)
@@ -168,7 +168,6 @@ type socket struct {
 	net     net.Conn
 	raw     syscall.RawConn // to write without waiting; nil where that cannot be done
 	written chan struct{}   // closed after the last words
-	beat    *time.Timer     // of heartbeats; under session.mu
 	deflate bool            // the client takes compressed messages
 	bare    bool            // of a client in the same process: what is written goes into frame as it is
 	frame   []byte          // of who has the turn
@@ -189,9 +188,6 @@ func (c *socket) serve(read func() string) {
 	reason := read()
 	s.end(reason)
 	<-c.written
-	s.mu.Lock()
-	c.beat.Stop() // for good: beats sees that the session ends
-	s.mu.Unlock()
 	switch reason {
 	case reasonLarge, reasonAbuse, reasonProtocol, reasonUnread:
 		// Closing on what the client is still sending would reset the connection,
@@ -228,7 +224,7 @@ func (c *socket) read() string {
 		}
 		switch {
 		case s.over():
-			return s.endReason
+			return s.endReason()
 		case len(text) > wire.MaxRequestBytes:
 			return reasonLarge
 		case err != nil:
@@ -288,7 +284,7 @@ func whyRead(err error) string {
 // hurry makes a write under way, and the reader, give up soon: the session has
 // ended, and nobody waits for a client that takes nothing.
 func (c *socket) hurry() {
-	end := c.session.endedAt
+	end := c.session.ended.Load().at
 	_ = c.net.SetWriteDeadline(end.Add(closeGrace))
 	if c.conn == nil {
 		_ = c.net.SetReadDeadline(end) // a client of events has no last words

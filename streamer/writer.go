@@ -35,12 +35,22 @@ type writer struct {
 	mu     sync.Mutex
 	queue  []*session         // whose turn it is
 	later  schedule[*session] // whose turn comes later
+	beats  []beat             // by time, from beaten on
+	beaten int
 	asleep bool
 	until  int64 // when it wakes by itself, while asleep
 
 	// The goroutine's.
-	spare []*session
-	pen   pen
+	spare   []*session
+	beating []beat
+	pen     pen
+}
+
+// beat is when a session's next heartbeat is due. All have the same interval, so that
+// they stay in order: a timer for each would cost more.
+type beat struct {
+	at      int64
+	session *session
 }
 
 func newWriter(h *Hub, number int) *writer {
@@ -106,10 +116,65 @@ func (w *writer) plan(s *session, due int64) {
 	}
 	w.mu.Unlock()
 	if wake {
-		select {
-		case w.signal <- struct{}{}:
-		default:
+		w.wake()
+	}
+}
+
+// pulse gives a session a heartbeat from now on.
+func (w *writer) pulse(s *session, now int64) {
+	w.mu.Lock()
+	wake := w.asleep && len(w.beats) == w.beaten
+	w.beats = append(w.beats, beat{w.nextBeat(now), s})
+	if wake {
+		w.asleep = false
+	}
+	w.mu.Unlock()
+	if wake {
+		w.wake()
+	}
+}
+
+// nextBeat returns when who has a heartbeat now has the next. Those of the same ten
+// milliseconds share a wakeup.
+func (w *writer) nextBeat(now int64) int64 {
+	const grain = int64(10 * time.Millisecond)
+	return (now + int64(w.hub.cfg.Heartbeat) + grain - 1) / grain * grain
+}
+
+// beat makes the heartbeats due whose time has come.
+func (w *writer) beat(now int64) {
+	w.mu.Lock()
+	first := w.beaten
+	for w.beaten < len(w.beats) && w.beats[w.beaten].at <= now {
+		w.beaten++
+	}
+	due := w.beats[first:w.beaten]
+	w.beating = append(w.beating[:0], due...)
+	clear(due)
+	if w.beaten > len(w.beats)/2 {
+		n := copy(w.beats, w.beats[w.beaten:])
+		clear(w.beats[n:])
+		w.beats, w.beaten = w.beats[:n], 0
+	}
+	w.mu.Unlock()
+	again := w.beating[:0]
+	for _, b := range w.beating {
+		if b.session.beat(now) {
+			again = append(again, beat{w.nextBeat(now), b.session})
 		}
+	}
+	if len(again) > 0 {
+		w.mu.Lock()
+		w.beats = append(w.beats, again...)
+		w.mu.Unlock()
+	}
+	clear(w.beating)
+}
+
+func (w *writer) wake() {
+	select {
+	case w.signal <- struct{}{}:
+	default:
 	}
 }
 
@@ -125,6 +190,7 @@ func (w *writer) run(stop <-chan struct{}) {
 		if load.look(now) {
 			w.tellLoad(load.high)
 		}
+		w.beat(now)
 		w.mu.Lock()
 		w.asleep = false
 		for s := w.later.pop(now); s != nil; s = w.later.pop(now) {
@@ -136,6 +202,9 @@ func (w *writer) run(stop <-chan struct{}) {
 			w.asleep, w.until = true, now+int64(time.Hour)
 			if due, ok := w.later.next(); ok {
 				w.until = min(w.until, due)
+			}
+			if w.beaten < len(w.beats) {
+				w.until = min(w.until, w.beats[w.beaten].at)
 			}
 		}
 		wait := time.Duration(w.until - now)

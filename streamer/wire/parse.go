@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"net/url"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -373,20 +374,29 @@ func (r *Request) set(f Field, raw json.RawMessage) *refusal {
 }
 
 func (r *Request) setSymbols(raw json.RawMessage) *refusal {
-	var elements []json.RawMessage
-	if json.Unmarshal(raw, &elements) != nil || len(elements) == 0 {
+	var texts []string
+	plain := json.Unmarshal(raw, &texts) == nil && !slices.Contains(texts, "")
+	var elements []json.RawMessage // to tell what is wrong
+	if !plain {
+		if texts = nil; json.Unmarshal(raw, &elements) != nil {
+			elements = nil
+		}
+	}
+	n := len(texts) + len(elements)
+	if n == 0 {
 		return bad(`field "symbols": want a list of at least one symbol such as ["BTC-USD","ETH-*"], got %s`, quoteCut(string(raw)))
 	}
-	if len(elements) > MaxSymbols {
-		return bad(`field "symbols": want at most %d in one request, got %d; a pattern such as "*-USD" takes in many`,
-			MaxSymbols, len(elements))
+	if n > MaxSymbols {
+		return bad(`field "symbols": want at most %d in one request, got %d; a pattern such as "*-USD" takes in many`, MaxSymbols, n)
 	}
-	symbols := make([]string, 0, len(elements))
-	seen := make(map[string]bool, len(elements))
-	for _, e := range elements {
+	symbols := make([]string, 0, n)
+	seen := make(map[string]bool, n)
+	for i := range n {
 		var s string
-		if !unmarshalString(e, &s) {
-			return bad(`field "symbols": want texts, got %s`, quoteCut(string(e)))
+		if plain {
+			s = texts[i]
+		} else if !unmarshalString(elements[i], &s) {
+			return bad(`field "symbols": want texts, got %s`, quoteCut(string(elements[i])))
 		}
 		if err := CheckPattern(s); err != nil {
 			return bad(`field "symbols": %s`, err)
