@@ -23,8 +23,9 @@ var timeUnits = map[int]int64{9: 1e9, 10: 1e9, 12: 1e6, 13: 1e6, 15: 1e3, 16: 1e
 
 // skewed returns a message with the times in it moved by d. Times are told by
 // what they are on the wire: a text as of RFC 3339 in UTC, or a number of s, ms,
-// µs or ns near the market's time that is not named an identifier. So no protocol has to know of it, and none
-// forgets one. b is left as it is.
+// µs or ns near the market's time that is not named an identifier, nor a text in a
+// list: such are prices, sizes and, in Bitstamp's order_book, identifiers. So no
+// protocol has to know of it, and none forgets one. b is left as it is.
 func skewed(b []byte, now, d int64) []byte {
 	out := make([]byte, 0, len(b)+8)
 	for i := 0; i < len(b); {
@@ -47,6 +48,8 @@ func skewed(b []byte, now, d int64) []byte {
 		case end-i == 4 && end < len(b) && b[end] == '-':
 			end += max(bytes.IndexByte(b[end:min(len(b), i+len(time.RFC3339Nano))], 'Z')+1, 0)
 			out = appendSkewedText(out, b[i:end], now, d)
+		case element(b[:i]):
+			out = append(out, b[i:end]...)
 		default:
 			out = appendSkewedNumber(out, b[i:end], now, d)
 		}
@@ -70,6 +73,13 @@ func identifier(b []byte) bool {
 	}
 	b = bytes.TrimSuffix(b[:len(b)-1], []byte("_str"))
 	return len(b) >= 2 && bytes.EqualFold(b[len(b)-2:], []byte("id"))
+}
+
+// element reports whether the digits after b begin a text in a list, or a name.
+func element(b []byte) bool {
+	b, ok := bytes.CutSuffix(b, []byte{'"'})
+	b = bytes.TrimRight(b, " ")
+	return ok && (bytes.HasSuffix(b, []byte{','}) || bytes.HasSuffix(b, []byte{'['}))
 }
 
 func near(at, now int64) bool { return at > now-skewWindow && at < now+skewWindow }
