@@ -31,6 +31,12 @@ const (
 	// diffTimed: a diff has a time only. Diffs that are not later than the image
 	// are in it. A lost diff does not show; one that is earlier than the one
 	// before does. (Bitstamp, WebSocket API v2 and REST order_book.)
+	//
+	// A clock that is set forward keeps the order of all that it stamps, and so of
+	// images and diffs. One that is set back does not: an image from before may
+	// then seem to have diffs that it lacks, and one from after to lack diffs that
+	// it has. The first shows where a diff is as late as no stream is (see lateness),
+	// the second where an image is as old as none is (see age).
 	diffTimed
 )
 
@@ -42,10 +48,29 @@ type diff struct {
 	received    int64  // diffTimed: when it came, ns since the Unix epoch
 }
 
-// maxContained is how long after an image diffs may come that it has already, and
-// by how much it may be newer than these, of diffTimed, ns: so late may a stream
-// be. Beyond, the venue's clock was set back after the image was made.
-const maxContained = 10_000_000_000
+// Bounds of diffTimed, ns. What exceeds them is taken for a clock that was set
+// back; a step that is smaller cannot be told from what they allow for.
+const (
+	// maxLateness is by how much a stream may be later than an answer to a request.
+	maxLateness = 10_000_000_000
+	// maxAge is how old an image may be when it comes. Bitstamp's were said to be
+	// up to ten seconds old (knowm/XChange#1199), and one may take a while.
+	maxAge = 30_000_000_000
+)
+
+// lateness is by how much more than the image the diff d was delayed, if the image
+// has it and both have the time of one clock, ns. Where the clock was set back
+// between the two, that is by how much.
+func (b *diffBook) lateness(d diff) int64 {
+	return d.received - b.taken + int64(b.image-d.last)*1000
+}
+
+// age is how long ago an image was made that came at received and lacks the newest
+// diff, if both have the time of one clock, ns: by more than since the diff came.
+// Where the clock was set back between the two, that is by how much.
+func (b *diffBook) age(image uint64, received int64) int64 {
+	return received - b.newest.received + int64(b.newest.last-image)*1000
+}
 
 // follows reports whether nothing is missing between p and d.
 func (r diffRule) follows(p, d diff) bool {
@@ -177,7 +202,7 @@ func (b *diffBook) take(r diffRule, d diff, events []market.Event, held *int) di
 	case !b.synced:
 	case r.contained(d, b.image):
 		verdict = diffIgnore
-		if r == diffTimed && (d.received-b.taken > maxContained || b.image-d.last > maxContained/1000) {
+		if r == diffTimed && b.lateness(d) > maxLateness {
 			b.begin(held)
 			verdict = diffGap
 		}
@@ -256,8 +281,19 @@ func (b *diffBook) shrink() {
 // takeImage takes an image with the given number, which came at received. It
 // returns which of the kept diffs are to be applied to it, and false for an image
 // that is of no use: it is older than the diffs that are kept, so that others are
-// missing between them.
+// missing between them, or by another clock.
 func (b *diffBook) takeImage(r diffRule, image uint64, received int64) (from, to int, ok bool) {
+	if r == diffTimed {
+		switch {
+		case b.back != 0:
+			// Whether it was the clock the next diff tells. If so, the image may be
+			// from before, and lack the one that came too late.
+			return 0, 0, false
+		case b.heard && image < b.newest.last && b.age(image, received) > maxAge:
+			// The newest diffs have been in it for long, or it is useless anyway.
+			return 0, 0, false
+		}
+	}
 	i := b.head
 	for i < len(b.diffs) && r.contained(b.diffs[i].diff, image) {
 		i++

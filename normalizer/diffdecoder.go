@@ -133,7 +133,7 @@ func (d *diffDecoder) setBack(time int64) {
 // back, or from after it was set forward, which the stream has not shown yet: it
 // is made so much later than anything that came as no stream is late.
 func (d *diffDecoder) otherClock(time int64) bool {
-	return d.rule == diffTimed && d.timed && d.received-time < d.delay-maxContained
+	return d.rule == diffTimed && d.timed && d.received-time < d.delay-maxLateness
 }
 
 // image makes a complete image of the levels that are in dst from n on: what is
