@@ -23,8 +23,6 @@ type chaosKind struct {
 	// beside says that it is about books that begin with such an answer, within
 	// about those that begin with an image in the stream.
 	beside, within bool
-	// timeless says that it is about clocks by which nothing is joined.
-	timeless bool
 	// stale says that it is an image that is out of date.
 	stale bool
 	// brief says that it lasts some seconds at most.
@@ -154,9 +152,14 @@ func chaosKinds() []chaosKind {
 		}},
 		// The venue's clock is off: by less than the market's pace, by more than any
 		// delay, by more than a day.
-		{name: "skew", weight: 3, timeless: true, order: func(r R, f F, _ string) (func(), func(), string) {
+		{name: "skew", weight: 3, order: func(r R, f F, _ string) (func(), func(), string) {
 			scale := []D{time.Millisecond / 2, 10 * time.Millisecond, time.Second, 2 * time.Minute}[r.IntN(4)]
 			by := D(upTo(r, 1000)) * scale
+			if f.venue.clocked {
+				// What it can show, see chaosVenue. Whole steps, so that a change
+				// from one skew to another is one too.
+				by = by.Truncate(chaosClock) + chaosClock
+			}
 			if r.IntN(2) == 0 {
 				by = -by
 			}
@@ -184,6 +187,9 @@ func chaosKinds() []chaosKind {
 		}},
 	}
 }
+
+// chaosClock is by how much the clock of a venue that is clocked steps at least.
+const chaosClock = time.Minute
 
 // oversized is larger than any transport takes, and is made once.
 var oversized = sync.OnceValue(func() []byte { return make([]byte, 33<<20) })
@@ -216,7 +222,7 @@ func (w *chaosWorld) script() (acts []chaosAct) {
 			u -= kinds[i].weight
 		}
 		k := kinds[i]
-		if k.needs > f.venue.proof || k.rest && !f.venue.rest || k.beside && !f.venue.beside || k.within && f.venue.beside || k.timeless && f.venue.clocked || k.stale && f.venue.gullible || k.only != "" && k.only != f.venue.provider {
+		if k.needs > f.venue.proof || k.rest && !f.venue.rest || k.beside && !f.venue.beside || k.within && f.venue.beside || k.stale && f.venue.gullible || k.only != "" && k.only != f.venue.provider {
 			continue
 		}
 		n--

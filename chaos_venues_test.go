@@ -48,9 +48,9 @@ type chaosVenue struct {
 	// gullible says that an image which is out of date cannot be told from a fresh
 	// one, because nothing in the stream says where it stands.
 	gullible bool
-	// clocked says that images are joined to the stream by the venue's clock: one
-	// that is on its way while that steps, to and fro within seconds, may hide
-	// what happened meanwhile, and nothing shows it.
+	// clocked says that images are joined to the stream by the venue's clock. That
+	// it was set back shows where the step is larger than what a stream may be late
+	// and an image old; below, an image may be joined in the wrong place.
 	clocked bool
 	connect func(dial chaosDial, symbols []string) (feeds.Connector, error)
 }
