@@ -212,7 +212,8 @@ func (s *session) looked(subs []*sub) (list subList) {
 	first, _ := searchSubs(subs, s.look)
 	for _, part := range [2][]*sub{subs[first:], subs[:first]} {
 		for _, u := range part {
-			if u.conflated && u.begun && !u.need && u.next < u.topic.log.head.Load() && u.flags.Load()&(subClosed|subPaused) == 0 {
+			// One whose snapshot the output did not take is in no other list.
+			if u.conflated && u.begun && (u.need || u.next < u.topic.log.head.Load()) && u.flags.Load()&(subClosed|subPaused) == 0 {
 				list.add(u)
 			}
 		}

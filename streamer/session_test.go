@@ -258,6 +258,33 @@ func TestSnapshotThatComesLate(t *testing.T) {
 	d.want("snapshot 1/65")
 }
 
+// TestSnapshotThatDidNotFit: a snapshot that the socket had no room for is sent when it
+// has, though nothing new comes.
+func TestSnapshotThatDidNotFit(t *testing.T) {
+	d := newDesk(t)
+	d.ask(`{"op":"subscribe","channel":"book","symbols":["BTC-USD"],"interval":"5ms"}`)
+	d.read()
+	d.got = nil
+	topic := d.s.subs[0].topic
+	for range 3 {
+		d.now += 10e6
+		d.change()
+	}
+	topic.refresh(d.now) // somebody else asked for it
+	w := d.s.take(d.now)
+	if err := d.s.collectAll(&w.state, false, fullOutput{}); err == nil {
+		t.Fatal("it was not to fit")
+	}
+	d.s.putBack(&w)
+	d.read()
+	d.want("snapshot 1/5")
+}
+
+// fullOutput has no room.
+type fullOutput struct{ discard }
+
+func (fullOutput) room(int) error { return errYield }
+
 // TestSnapshotThatWasOvertaken: on a stream of prints the log may have gone on so
 // far that it reaches back only to after a snapshot that was asked for. Then
 // that one is of no use.
