@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,38 @@ func TestSkew(t *testing.T) {
 			t.Errorf("only %d skewed times", times)
 		}
 	})
+}
+
+// Bitstamp's identifiers of events begin with the time, and go by the same clock.
+func TestSkewOfEventIdentifiers(t *testing.T) {
+	m := newMarket(t, 1)
+	s := newServer(t, Config{Provider: "bitstamp", Market: m})
+	c := dial(t, s.URL())
+	c.send(`{"event":"bts:subscribe","data":{"channel":"live_orders_btcusd"}}`)
+	c.wantPart("subscription_succeeded")
+	s.Skew(time.Hour)
+	m.Step(2 * time.Second)
+	n := 0
+	for _, f := range c.until(s) {
+		var x struct {
+			ID   string `json:"event_id"`
+			Data struct {
+				Micros string `json:"microtimestamp"`
+			} `json:"data"`
+		}
+		decode(t, f, &x)
+		if x.ID == "" {
+			continue
+		}
+		n++
+		at, err := strconv.ParseInt(strings.ReplaceAll(x.ID[:18], "-", ""), 16, 64)
+		if err != nil || fmt.Sprint(at) != x.Data.Micros || at < start.Add(time.Hour).UnixMicro() {
+			t.Fatalf("%s at %s", x.ID, x.Data.Micros)
+		}
+	}
+	if n == 0 {
+		t.Error("no event")
+	}
 }
 
 // TestHalfOpen: an open connection is silent for good, pings included; the next
