@@ -15,6 +15,7 @@ import (
 //	change A        the book changes, and nothing comes of it
 //	diff A B word   the book changes at A, which comes at B
 //	image A B word  an image as of A comes at B
+//	other A B word  another book changes at A, which comes at B
 //	broken B word   a message comes at B that is cut off
 //
 // and then the book is live or dark. Changes take turns at three prices, so that an
@@ -111,6 +112,23 @@ func TestBitstampClock(t *testing.T) {
 			diff 6400 6450 dark
 			diff 6500 6550 dark
 			image 6600 6700 live`,
+		"fro and to, an image from before under way": begin + `clock 5000 -4380000
+			diff 5100 5150 dark
+			diff 5200 5250 dark
+			clock 6000 0
+			diff 6100 6150 dark
+			image 4900 6300 dark
+			image 6400 6500 live
+			diff 6600 6650 live`,
+		"fro and to, which another book shows": begin + `clock 5000 -4380000
+			diff 5100 5150 dark
+			diff 5200 5250 dark
+			clock 6000 0
+			other 6010 6020 dark
+			image 4900 6030 dark
+			diff 6100 6150 dark
+			image 6200 6300 live
+			diff 6400 6450 live`,
 		"back while the book is quiet": begin + `clock 5000 -60000
 			change 70000
 			image 70050 70080 live
@@ -194,6 +212,8 @@ func runClock(t *testing.T, script string, skewed bool) {
 		fmt.Sscan(f[len(f)-2], &came)
 		frame := feeds.Frame{Kind: feeds.Data, Feed: "test", Received: (epoch + came) * 1e6, Payload: []byte(`{"data":{`)}
 		switch n := truth.until(made); f[0] {
+		case "other":
+			frame.Payload = fmt.Appendf(nil, `{"data":{"microtimestamp":"%d","bids":[],"asks":[]},"channel":"diff_order_book_ethusd","event":"data"}`, micros(made))
 		case "diff":
 			frame.Payload = fmt.Appendf(nil, `{"data":{"microtimestamp":"%d","bids":[["%d","%d"]],"asks":[]},"channel":"diff_order_book_btcusd","event":"data"}`,
 				micros(made), (n-1)%3+1, n)

@@ -58,11 +58,11 @@ const (
 	maxAge = 30_000_000_000
 )
 
-// lateness is by how much more than the image the diff d was delayed, if the image
-// has it and both have the time of one clock, ns. Where the clock was set back
-// between the two, that is by how much.
-func (b *diffBook) lateness(d diff) int64 {
-	return d.received - b.taken + int64(b.image-d.last)*1000
+// lateness is by how much more than an image that came at received the diff d was
+// delayed, if the image has it and both have the time of one clock, ns. Where the
+// clock was set between the two, that is by how much.
+func (d diff) lateness(image uint64, received int64) int64 {
+	return d.received - received + int64(image-d.last)*1000
 }
 
 // age is how long ago an image was made that came at received and lacks the newest
@@ -202,7 +202,7 @@ func (b *diffBook) take(r diffRule, d diff, events []market.Event, held *int) di
 	case !b.synced:
 	case r.contained(d, b.image):
 		verdict = diffIgnore
-		if r == diffTimed && b.lateness(d) > maxLateness {
+		if r == diffTimed && d.lateness(b.image, b.taken) > maxLateness {
 			b.begin(held)
 			verdict = diffGap
 		}
@@ -212,6 +212,12 @@ func (b *diffBook) take(r diffRule, d diff, events []market.Event, held *int) di
 	default:
 		b.proven = true
 		verdict = diffApply
+	}
+	if r == diffTimed && b.heard && d.time-b.newest.time > d.received-b.newest.received+maxLateness {
+		// The clock was set forward. Where it had been set back before, an image of
+		// before lies between this one and those that are kept, and lacks these.
+		*held -= len(b.levels) - b.base
+		b.head, b.base = len(b.diffs), len(b.levels)
 	}
 	b.heard, b.newest, b.back = true, d, 0
 	b.keep(d, events, held)
@@ -303,6 +309,10 @@ func (b *diffBook) takeImage(r diffRule, image uint64, received int64) (from, to
 	case known && i == b.head && !r.joins(b.diffs[i].diff, image):
 		return 0, 0, false
 	case !known && (b.unsure || image < b.since):
+		return 0, 0, false
+	case r == diffTimed && i > b.head && b.diffs[i-1].lateness(image, received) > maxLateness:
+		// It may lack what it seems to have. If the clock was set forward instead,
+		// the next diff tells.
 		return 0, 0, false
 	}
 	b.synced, b.image, b.taken = true, image, received
