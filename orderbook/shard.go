@@ -95,7 +95,8 @@ type Shard struct {
 	tickAt    int64           // receive time at which it moves on
 	marked    []WatermarkSink // of the sinks
 	prints    printPool
-	pulseAt   int64 // from which on the books' pulses are felt again
+	levels    []LevelChange // memory for an update's, while nobody has it
+	pulseAt   int64         // from which on the books' pulses are felt again
 }
 
 // NewShard returns a shard without instruments.
@@ -154,10 +155,13 @@ func (s *Shard) apply(e *market.Event) {
 	}
 	switch e.Kind {
 	case market.KindLevel:
+		s.lend(in)
 		s.level(s.book(f, in, e), e)
 	case market.KindOrder:
+		s.lend(in)
 		s.order(s.book(f, in, e), e)
 	case market.KindClear:
+		s.lend(in)
 		s.clear(s.book(f, in, e), e)
 	case market.KindChecksum:
 		b := s.book(f, in, e)
@@ -260,14 +264,23 @@ func (s *Shard) emit(in *instrument, e *market.Event) {
 	}
 	u.Changed = 0
 	u.Levels, u.Venues, u.Tops, u.Trades, u.Bars = u.Levels[:0], u.Venues[:0], u.Tops[:0], u.Trades[:0], u.Bars[:0]
-	if cap(u.Levels) > keepLevels {
-		u.Levels = nil
+	if n := cap(u.Levels); n > cap(s.levels) && n <= keepLevels {
+		s.levels = u.Levels
 	}
+	u.Levels = nil
 }
 
-// keepLevels is the capacity up to which memory that held an image is kept for
-// the next one.
-const keepLevels = 1 << 12
+// keepLevels is how many changes of levels a shard keeps memory for: an image that
+// has more gets its own.
+const keepLevels = 1 << 16
+
+// lend gives an instrument the memory for changes of levels. Nearly always one at a
+// time needs it; another gets new.
+func (s *Shard) lend(in *instrument) {
+	if in.upd.Levels == nil {
+		in.upd.Levels, s.levels = s.levels, nil
+	}
+}
 
 func (s *Shard) instrument(id market.InstrumentID) *instrument {
 	if int(id) < len(s.instruments) {
