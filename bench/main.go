@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -25,7 +26,7 @@ func run(args []string) error {
 		return runClient(args[1])
 	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	rounds := flags.Int("rounds", 3, "rounds of each measurement; medians are printed")
+	rounds := flags.Int("rounds", 3, "rounds of each measurement; the best of a closed loop and the medians at a fixed rate are printed, by processor time")
 	took := flags.Duration("time", 2*time.Second, "time of each measurement")
 	sizes := flags.String("n", "100,1000,5000", "numbers of connections in the closed loop")
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
@@ -60,23 +61,21 @@ func run(args []string) error {
 	return fmt.Errorf("no measurement %q: peers, rate, dashboard, memory, stall", args[0])
 }
 
+// best returns the result with the least processor time: what disturbs a machine only
+// adds to it, and kernels have moods, twice as slow, in which a whole run may be.
+func best(rs []result) result {
+	return slices.MinFunc(rs, func(a, b result) int { return cmp.Compare(a.CPU, b.CPU) })
+}
+
 // median returns the result with the median of processor time.
 func median(rs []result) result {
-	slices.SortFunc(rs, func(a, b result) int {
-		switch {
-		case a.CPU < b.CPU:
-			return -1
-		case a.CPU > b.CPU:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(rs, func(a, b result) int { return cmp.Compare(a.CPU, b.CPU) })
 	return rs[len(rs)/2]
 }
 
 // measureAll measures the tasks in turn, several times, so that what disturbs one
 // disturbs the others too.
-func measureAll(tasks []task, rounds int) ([]result, error) {
+func measureAll(tasks []task, rounds int, choose func([]result) result) ([]result, error) {
 	all := make([][]result, len(tasks))
 	for range rounds {
 		for i, t := range tasks {
@@ -92,7 +91,7 @@ func measureAll(tasks []task, rounds int) ([]result, error) {
 	out := make([]result, len(tasks))
 	for i := range all {
 		if len(all[i]) > 0 {
-			out[i] = median(all[i])
+			out[i] = choose(all[i])
 		}
 	}
 	return out, nil
@@ -118,11 +117,11 @@ func closedLoop(ns []int, rounds int, took time.Duration) error {
 			tasks[i] = t
 			tasks[i].Contender = name
 		}
-		rs, err := measureAll(tasks, rounds)
+		rs, err := measureAll(tasks, rounds, best)
 		if err != nil {
 			return err
 		}
-		fmt.Printf("\n### Closed loop, %d connections, %d-byte messages, at most %d in flight to each (medians of %d)\n\n", n, len(sample()), window, rounds)
+		fmt.Printf("\n### Closed loop, %d connections, %d-byte messages, at most %d in flight to each (the best of %d)\n\n", n, len(sample()), window, rounds)
 		fmt.Println("| contender | deliveries/s | CPU s per million | core busy | messages a write | messages a read | allocations a delivery |")
 		fmt.Println("| --- | --: | --: | --: | --: | --: | --: |")
 		for i, r := range rs {
@@ -164,7 +163,7 @@ func fixedRate(rounds int, took time.Duration) error {
 		for _, name := range names {
 			tasks = append(tasks, task{Kind: "rate", Contender: name, N: load.n, Every: load.every, Time: took})
 		}
-		rs, err := measureAll(tasks, rounds)
+		rs, err := measureAll(tasks, rounds, median)
 		if err != nil {
 			return err
 		}
