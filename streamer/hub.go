@@ -76,8 +76,8 @@ func NewHub(cfg Config) *Hub {
 			h.delayed = append(h.delayed, newDelayedLane(l, d, i+1))
 		}
 	}
-	for range cfg.Writers {
-		h.writers = append(h.writers, newWriter(h, len(h.writers)))
+	for i := range cfg.Writers {
+		h.writers = append(h.writers, newWriter(h, i))
 	}
 	if cfg.Metrics != nil {
 		cfg.Metrics.MustRegister(queues{h})

@@ -64,10 +64,10 @@ func (h *Hub) connectLocal(rights *auth.Rights, format wire.Format) (wire.Conn, 
 	s.welcome()
 	s.mu.Lock()
 	c.beat = time.AfterFunc(h.cfg.Heartbeat, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		if s.beat(h.cfg.Now()) {
-			s.mu.Lock()
 			c.beat.Reset(h.cfg.Heartbeat)
-			s.mu.Unlock()
 		}
 	})
 	s.mu.Unlock()

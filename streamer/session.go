@@ -9,45 +9,8 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/quotewire/quotewire/market"
 	"github.com/quotewire/quotewire/streamer/auth"
 	"github.com/quotewire/quotewire/streamer/wire"
-)
-
-// sub is one session's subscription to one topic: a position, no data. A server
-// has millions.
-type sub struct {
-	topic  *topic
-	seq    uint64        // of the last message sent
-	next   uint64        // index of the next frame to send
-	slot   int32         // place among the topic's subscribers; the lane's
-	flags  atomic.Uint32 // subMarked and so on; in the upper half the weight
-	wishAt uint32        // head of the log when a snapshot was asked for, its lower half
-	era    uint16        // the topic's, of seq
-
-	// conflated streams are looked at when one of them has news, the others are
-	// marked. Set at the making.
-	conflated bool
-
-	// Position, with era, seq, next and wishAt. The lane sets it before the first
-	// mark, from then on it belongs to who has the session's turn.
-	need    bool         // a snapshot is due
-	known   bool         // the client holds what era and seq say
-	placed  bool         // and what follows that is in the log from next on
-	catchUp bool         // after a snapshot or resume: frames up to the present may be several
-	wished  bool         // a snapshot has been asked for
-	scaled  bool         // the client knows the scale; Protocol Buffers only
-	begun   bool         // the position is the turn's: the first mark was seen
-	scale   market.Scale // of the frame sent last
-}
-
-// Flags of a subscription that both sides look at.
-const (
-	subMarked  uint32 = 1 << iota // in the session's list
-	subClosed                     // unsubscribed
-	subResync                     // the client asked for a snapshot
-	subPaused                     // the client wants nothing for the time being
-	subCurrent                    // of bars: all that is in its log was written
 )
 
 // session is one client. Its lists and its turn are under mu; subscriptions under
@@ -142,10 +105,6 @@ func (s *session) sub(sid uint64) *sub {
 }
 
 func (s *session) search(sid uint64) (int, bool) { return searchSubs(s.subs, sid) }
-
-func searchSubs(subs []*sub, sid uint64) (int, bool) {
-	return slices.BinarySearchFunc(subs, sid, func(u *sub, sid uint64) int { return cmp.Compare(u.topic.sid, sid) })
-}
 
 // insert adds subscriptions to streams that have none. Under control.
 func (s *session) insert(fresh []*sub) {

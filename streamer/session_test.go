@@ -2,6 +2,7 @@ package streamer
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -491,4 +492,66 @@ func TestIntervalsAreGranted(t *testing.T) {
 			t.Errorf("asked for %s: %s, want %s", asked, ack, want)
 		}
 	}
+}
+
+// TestEveryStreamComesForward: on a socket that takes two messages a turn, while
+// three streams have news all the time, the others are not left behind.
+func TestEveryStreamComesForward(t *testing.T) {
+	const streams, busy, turns = 9, 3, 12
+	d := newDesk(t)
+	var ids [streams]market.InstrumentID
+	for i := range ids {
+		id, err := d.dir.Instrument(fmt.Sprintf("SYM%d-USD", i), market.ClassCrypto)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[i] = id
+	}
+	n := 0
+	move := func(ids []market.InstrumentID) {
+		d.now += 10e6
+		n++
+		for _, id := range ids {
+			d.shard.Apply([]market.Event{{Kind: market.KindQuote, Flags: market.FlagLast, Feed: 1, Venue: 1, Instrument: id, Received: d.now,
+				Price: 100, Size: market.Size(n), Ask: 101, AskSize: 1}})
+		}
+		d.lane.tick(d.now)
+		d.lane.deliver(d.now)
+	}
+	move(ids[:])
+	d.ask(`{"op":"subscribe","channel":"quote","symbols":["SYM*"],"interval":"5ms"}`)
+	d.read()
+	move(ids[:])
+	out := &narrowOutput{sent: make(map[string]int)}
+	for range turns {
+		out.left = 2
+		w := d.s.take(d.now)
+		_ = errors.Join(d.s.collectAll(&w.every, true, out), d.s.collectAll(&w.state, false, out))
+		d.s.putBack(&w)
+		move(ids[:busy])
+	}
+	for _, u := range d.s.subs {
+		if out.sent[fmt.Sprintf(`"sid":%d,`, u.topic.sid)] == 0 {
+			t.Errorf("%s did not come forward in %d turns: %v", u.topic.symbol, turns, out.sent)
+		}
+	}
+}
+
+// narrowOutput has room for so many messages, and counts them by stream.
+type narrowOutput struct {
+	left int
+	sent map[string]int
+}
+
+func (o *narrowOutput) room(int) error {
+	if o.left == 0 {
+		return errYield
+	}
+	o.left--
+	return nil
+}
+
+func (o *narrowOutput) add(run []byte, _ int) {
+	at := bytes.Index(run, []byte(`"sid":`))
+	o.sent[string(run[at:at+bytes.IndexByte(run[at:], ',')+1])]++
 }

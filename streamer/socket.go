@@ -169,10 +169,8 @@ func (c *socket) deadline() error {
 	return err
 }
 
-// beat makes a heartbeat due; false if the session ends.
+// beat makes a heartbeat due; false if the session ends. Under mu.
 func (s *session) beat(now int64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.ending {
 		return false
 	}

@@ -159,9 +159,11 @@ func (w *writer) beat(now int64) {
 	w.mu.Unlock()
 	again := w.beating[:0]
 	for _, b := range w.beating {
+		b.session.mu.Lock()
 		if b.session.beat(now) {
 			again = append(again, beat{w.nextBeat(now), b.session})
 		}
+		b.session.mu.Unlock()
 	}
 	if len(again) > 0 {
 		w.mu.Lock()
