@@ -77,16 +77,17 @@ func TestHalfOpen(t *testing.T) {
 func TestSkewedClocks(t *testing.T) {
 	w, s := cryptoWorld(t)
 	type figures struct {
-		Open string `json:"open"`
+		Start  int64 `json:"start"`
+		Trades int64 `json:"trades"`
 	}
-	ticker := func() (k figures, err error) {
-		err = get(s.url+"/v1/snapshot/ticker/BTC-USD", &k)
+	today := func() (k figures, err error) {
+		err = get(s.url+"/v1/snapshot/bar/BTC-USD?bar=1d", &k)
 		return k, err
 	}
 	day := time.Now().UTC().YearDay()
-	var first figures
+	var last figures
 	eventually(t, "prints", func() (err error) {
-		if first, err = ticker(); err == nil && first.Open == "" {
+		if last, err = today(); err == nil && last.Trades == 0 {
 			err = fmt.Errorf("none")
 		}
 		return err
@@ -105,13 +106,14 @@ func TestSkewedClocks(t *testing.T) {
 		if err := s.trusted(t); err != nil {
 			t.Errorf("%s ahead: %v", d, err)
 		}
-		now, err := ticker()
+		now, err := today()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if now.Open != first.Open && time.Now().UTC().YearDay() == day {
-			t.Errorf("%s ahead: the day began anew: %+v, before %+v", d, now, first)
+		if (now.Start != last.Start || now.Trades <= last.Trades) && time.Now().UTC().YearDay() == day {
+			t.Errorf("%s ahead: the day began anew: %+v, before %+v", d, now, last)
 		}
+		last = now
 	}
 }
 
