@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint audit fmt bench bench-peers bench-dashboard bench-memory fuzz corpus chaos generate
+.PHONY: help run build test lint audit vulndb fmt bench bench-peers bench-dashboard bench-memory fuzz corpus chaos generate
 
 GO ?= go
 
@@ -22,12 +22,21 @@ lint: ## Check format, vet and staticcheck
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
-audit: ## Look for known vulnerabilities and for insecure code (docs/security.md has the answers)
-	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 ./...
+# make audit VULNDB=proxy asks no other server than the module proxy: vuln.go.dev cannot be reached from everywhere.
+VULNDB ?= vuln.go.dev
+govulncheck = $(GO) run golang.org/x/vuln/cmd/govulncheck@v1.9.0 $(if $(filter proxy,$(VULNDB)),-db file://$(CURDIR)/bin/vulndb)
+
+audit: $(if $(filter proxy,$(VULNDB)),vulndb) ## Look for known vulnerabilities and for insecure code (docs/security.md has the answers)
+	$(govulncheck) ./...
+	cd bench && $(govulncheck) ./...
 	$(GO) run github.com/securego/gosec/v2/cmd/gosec@v2.30.0 -quiet -exclude=G103,G115,G304,G404,G705,G706 \
 	  ./streamer/... ./cmd/... ./bus/... ./client/... ./web/...
-	$(GO) run github.com/securego/gosec/v2/cmd/gosec@v2.30.0 -quiet -exclude=G103,G104,G115,G302,G304,G404,G602 \
+	$(GO) run github.com/securego/gosec/v2/cmd/gosec@v2.30.0 -quiet -exclude=G103,G104,G115,G302,G304,G404,G602,G705 \
 	  ./feeds/... ./normalizer/... ./orderbook/... ./market/...
+
+vulndb: ## Make the database of vulnerabilities in bin/vulndb, from its newest module
+	@set -e; dir=$$($(GO) mod download -json golang.org/x/vulndb@latest | sed -n 's/^.*"Dir": "\(.*\)",$$/\1/p'); \
+	  rm -rf bin/vulndb; $(GO) run golang.org/x/vulndb/cmd/indexdb@$${dir##*@} -vulns "$$dir/data/osv" -out bin/vulndb; echo "bin/vulndb: $${dir##*@}"
 
 fmt: ## Format all Go files
 	gofmt -w $$(git ls-files '*.go')
