@@ -518,6 +518,18 @@ var (
 	errShort = malformed("field is cut short")
 )
 
+// all yields the number of each field in turn, to be taken; f.err is what ended it
+// before the end. It is for range: a loop's body costs no allocation.
+func (f *fields) all(yield func(protowire.Number) bool) {
+	for {
+		n, ok, err := f.next()
+		f.sub(err)
+		if !ok || err != nil || !yield(n) {
+			return
+		}
+	}
+}
+
 func (f *fields) next() (field protowire.Number, ok bool, err error) {
 	if f.err != nil || len(f.b) == 0 {
 		return 0, false, f.err
@@ -576,6 +588,34 @@ func (f *fields) int() int64 { return protowire.DecodeZigZag(f.uint()) }
 // enum returns an enum's number; one that does not fit a byte as 255, which no
 // enum here has.
 func (f *fields) enum() uint8 { return uint8(min(f.uint(), 255)) }
+
+// count returns a number of things.
+func (f *fields) count() int {
+	v := f.uint()
+	if v > math.MaxInt32 {
+		f.fail("more than can be")
+		v = 0
+	}
+	return int(v)
+}
+
+// state returns a state; one of a later version is none that may be shown.
+func (f *fields) state() orderbook.State {
+	s := orderbook.State(f.enum())
+	if s > orderbook.StateSuspect {
+		return orderbook.StateNone
+	}
+	return s
+}
+
+// cause returns a cause, none for one of a later version.
+func (f *fields) cause() orderbook.Cause {
+	c := orderbook.Cause(f.enum())
+	if c > orderbook.CauseUnsubscribed {
+		return orderbook.CauseNone
+	}
+	return c
+}
 
 func (f *fields) size() market.Size {
 	v := f.int()

@@ -17,6 +17,7 @@
 //	quotewire.v1.node.NODE        Beat         published every second, at start and at stop
 //	quotewire.v1.snapshot.SYMBOL  request      any payload; answered with an Update
 //	quotewire.v1.instruments      request      any payload; answered by every node with Instruments
+//	quotewire.v1.orders.NODE      request      OrdersRequest; answered with Orders
 //
 // SYMBOL and NODE are tokens: ASCII letters and digits, "-" and "_" stand for
 // themselves, every other byte is "%" and two upper-case hex digits. BTC-USD is
@@ -30,7 +31,8 @@
 // other, each with the header "Quotewire-Part: ID N/OF". Parts 1 to OF with one
 // ID, joined byte by byte, are the message. If a part is missing throw away the
 // others; the gap shows in the sequence. A request that may be answered in parts
-// needs an inbox of its own, not the single answer of a plain request. Nothing
+// needs an inbox of its own, not the single answer of a plain request: Update,
+// Instruments and Orders may be. Nothing
 // is compressed: a reader needs NATS and Protocol Buffers, no more.
 //
 // # To follow an instrument
@@ -54,6 +56,16 @@
 // All numbers are exact mantissas at the scale that the message tells. Quote and
 // ticker are always whole, so who needs no levels can take the quote of any
 // update that is newer than the last, gap or not.
+//
+// # Single orders
+//
+// Where a venue shows its single orders they stay at the feed node that keeps the
+// books, and are told to who asks: the node that the instrument's updates name.
+// The answer is as of the question, beside the updates, and follows none of their
+// positions. A node answers one question at a time, 64 more wait for up to 2 s, and
+// what is beyond is answered ORDERS_OUTCOME_BUSY. An answer takes at most half of
+// PublisherConfig.QueueBytes, and none goes out while as much waits: updates are
+// not conflated to make room for it. [Subscriber.Orders] asks.
 //
 // # Guarantees
 //

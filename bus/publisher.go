@@ -37,6 +37,9 @@ type PublisherConfig struct {
 	// Health returns what heartbeats tell of the node, "" for the detail if it
 	// is well. It must not block; default: always healthy.
 	Health func() (healthy bool, detail string)
+	// Orders answers gateways' questions about single orders, as
+	// [orderbook.Engine.Orders] does; nil answers none. It is called once at a time.
+	Orders func(context.Context, orderbook.OrderQuery) (orderbook.OrdersReport, error)
 	// QueueBytes is how much may wait for the network; default 16 MiB, and as
 	// much again while it is written. Beyond it updates are conflated.
 	QueueBytes int
@@ -117,8 +120,9 @@ type Publisher struct {
 	out  *outbox
 	enc  encoder
 
-	requests chan *nats.Msg
-	status   chan nats.Status
+	requests  chan *nats.Msg
+	questions chan question // about single orders
+	status    chan nats.Status
 
 	instruments []*published // by number; belongs to Run
 	active      int          // that have updates
@@ -153,7 +157,7 @@ type pubBatch struct {
 
 type pubCounters struct {
 	updates, bytes, snapshots, refusedSnapshots, skipped, conflated, broken,
-	unsent, badRequests, blocked atomic.Uint64
+	unsent, badRequests, blocked, orders, ordersDeclined atomic.Uint64
 	requestsLost, instruments, dirty atomic.Int64
 }
 
@@ -176,8 +180,10 @@ type PublisherStatus struct {
 	Unsent           uint64 `json:"unsent"`            // messages lost because NATS was not connected
 	Discontinuous    uint64 `json:"discontinuous"`     // updates that did not follow the one before
 	BadRequests      uint64 `json:"bad_requests"`
-	RequestsLost     uint64 `json:"requests_lost"` // that found the request queue full
-	Blocked          uint64 `json:"blocked"`       // batches that a shard had to wait with
+	RequestsLost     uint64 `json:"requests_lost"`   // that found the request queue full
+	Orders           uint64 `json:"orders"`          // questions about single orders answered with them
+	OrdersDeclined   uint64 `json:"orders_declined"` // and with a reason why not
+	Blocked          uint64 `json:"blocked"`         // batches that a shard had to wait with
 	QueuedBytes      int    `json:"queued_bytes"`
 	QueuedBatches    int    `json:"queued_batches"`
 }
@@ -189,14 +195,15 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 		return nil, fmt.Errorf("new publisher: %w", err)
 	}
 	return &Publisher{
-		cfg:      cfg,
-		log:      cfg.Logger.With("component", "bus-publisher", "node", cfg.Node),
-		in:       make(chan *pubBatch, batchQueue),
-		free:     make(chan *pubBatch, batchQueue+8),
-		done:     make(chan struct{}),
-		out:      newOutbox(cfg.QueueBytes),
-		enc:      encoder{dir: cfg.Directory, node: cfg.Node},
-		requests: make(chan *nats.Msg, requestQueue),
+		cfg:       cfg,
+		log:       cfg.Logger.With("component", "bus-publisher", "node", cfg.Node),
+		in:        make(chan *pubBatch, batchQueue),
+		free:      make(chan *pubBatch, batchQueue+8),
+		done:      make(chan struct{}),
+		out:       newOutbox(cfg.QueueBytes),
+		enc:       encoder{dir: cfg.Directory, node: cfg.Node},
+		requests:  make(chan *nats.Msg, requestQueue),
+		questions: make(chan question, ordersQueue),
 	}, nil
 }
 
@@ -277,6 +284,11 @@ func (p *Publisher) Run(ctx context.Context) error {
 	writer.Go(p.write)
 	defer writer.Wait()
 	defer p.out.close()
+	closeDesk, err := p.openDesk(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeDesk()
 
 	p.beat(busv1.Beat_KIND_HELLO)
 	p.announce()
@@ -580,6 +592,7 @@ func (p *Publisher) Status() PublisherStatus {
 		SnapshotsRefused: c.refusedSnapshots.Load(), Skipped: c.skipped.Load(), Conflated: c.conflated.Load(),
 		Dirty: int(c.dirty.Load()), Unsent: c.unsent.Load(), Discontinuous: c.broken.Load(), BadRequests: c.badRequests.Load(),
 		RequestsLost: uint64(c.requestsLost.Load()), Blocked: c.blocked.Load(),
+		Orders: c.orders.Load(), OrdersDeclined: c.ordersDeclined.Load(),
 		QueuedBytes: p.out.waiting(), QueuedBatches: len(p.in),
 	}
 }

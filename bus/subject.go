@@ -59,6 +59,9 @@ func (s Subjects) Node(node string) string { return s.prefix() + ".node." + Toke
 // AllNodes takes in the signs of life of all feed nodes.
 func (s Subjects) AllNodes() string { return s.prefix() + ".node.*" }
 
+// Orders is where a feed node is asked for single orders.
+func (s Subjects) Orders(node string) string { return s.prefix() + ".orders." + Token(node) }
+
 const upperHex = "0123456789ABCDEF"
 
 // Token returns text as one token of a subject: the letters and digits of ASCII,

@@ -31,7 +31,7 @@ type SubscriberConfig struct {
 	// default 65536. When it is full messages are lost, which is a gap.
 	Queue int
 	// RequestTimeout is how long an answer is waited for before the request is
-	// repeated; default 2 s.
+	// repeated, or, of Orders, given up; default 2 s.
 	RequestTimeout time.Duration
 	// Requests is how many snapshots may be asked for at a time; default 32.
 	Requests int
@@ -107,8 +107,12 @@ type Subscriber struct {
 	cfg   SubscriberConfig
 	log   *slog.Logger
 	msgs  chan *nats.Msg
-	inbox string
-	epoch uint64 // of what it makes itself
+	calls chan func()   // of Orders, to be made by Run
+	done  chan struct{} // Run has ended
+	// asking has a place for each question about orders that is under way.
+	asking chan struct{}
+	inbox  string
+	epoch  uint64 // of what it makes itself
 
 	nc         *nats.Conn
 	subs       []*nats.Subscription
@@ -149,6 +153,9 @@ func NewSubscriber(cfg SubscriberConfig) (*Subscriber, error) {
 		cfg:       cfg,
 		log:       cfg.Logger.With("component", "bus-subscriber"),
 		msgs:      make(chan *nats.Msg, cfg.Queue),
+		calls:     make(chan func()),
+		done:      make(chan struct{}),
+		asking:    make(chan struct{}, ordersAsked),
 		inbox:     nats.NewInbox(),
 		epoch:     1<<63 | rand.Uint64(),
 		nc:        cfg.Conn,
@@ -166,6 +173,7 @@ func NewSubscriber(cfg SubscriberConfig) (*Subscriber, error) {
 // Run subscribes and hands on updates until ctx ends, and returns its error. On
 // its way out it marks everything down. It must be called once.
 func (s *Subscriber) Run(ctx context.Context) error {
+	defer close(s.done)
 	status := s.nc.StatusChanged()
 	defer s.nc.RemoveStatusListener(status)
 	defer func() {
@@ -205,6 +213,9 @@ func (s *Subscriber) Run(ctx context.Context) error {
 			}
 			s.noteLoss()
 			s.ask()
+		case call := <-s.calls:
+			call()
+			continue
 		case _, open := <-status:
 			if !open || s.nc.IsClosed() {
 				s.allDown(orderbook.CauseLost)

@@ -95,7 +95,8 @@ type Config struct {
 	// Status returns further fields of /v1/status, such as the feeds' health; nil
 	// adds none.
 	Status func() map[string]any
-	// Orders answers /v1/orders; nil where no books are kept.
+	// Orders answers /v1/orders; nil where nobody can. It fails with
+	// [orderbook.ErrNoOrders], with [ErrTooManyOrders], or with what may pass.
 	Orders func(context.Context, orderbook.OrderQuery) (orderbook.OrdersReport, error)
 	// Ready tells whether the service can serve, and why not; nil means always.
 	Ready func() error

@@ -37,12 +37,15 @@ type ordersJSON struct {
 	Orders []orderJSON `json:"orders"`
 }
 
+// ErrTooManyOrders means that there are more orders than one answer holds.
+var ErrTooManyOrders = errors.New("more orders than one answer holds: ask for fewer levels, or one side")
+
 // serveOrders tells the resting orders of a venue that shows them: ?venue= is
 // required; ?side=, ?levels= (10) and ?order= narrow the answer. Who may see the
 // book, in real time and as deep, may see this.
 func (h *Hub) serveOrders(w http.ResponseWriter, r *http.Request, rights *auth.Rights) {
 	if h.cfg.Orders == nil {
-		replyError(w, http.StatusNotFound, wire.CodeBadRequest, "this server keeps no books; ask one that does")
+		replyError(w, http.StatusNotFound, wire.CodeBadRequest, "this server knows of no single orders; ask one that keeps books")
 		return
 	}
 	symbol, query := r.PathValue("symbol"), r.URL.Query()
@@ -93,6 +96,8 @@ func (h *Hub) serveOrders(w http.ResponseWriter, r *http.Request, rights *auth.R
 	switch {
 	case errors.Is(err, orderbook.ErrNoOrders):
 		replyError(w, http.StatusNotFound, wire.CodeBadRequest, "no feed tells the single orders of this venue's book")
+	case errors.Is(err, ErrTooManyOrders):
+		replyError(w, http.StatusBadRequest, wire.CodeInvalidDepth, ErrTooManyOrders.Error())
 	case err != nil:
 		replyError(w, http.StatusServiceUnavailable, wire.CodeServerShutdown, err.Error())
 	default:

@@ -812,6 +812,62 @@ func (Interval) EnumDescriptor() ([]byte, []int) {
 	return file_bus_busv1_update_proto_rawDescGZIP(), []int{12}
 }
 
+// OrdersOutcome is what became of an OrdersRequest.
+type OrdersOutcome int32
+
+const (
+	OrdersOutcome_ORDERS_OUTCOME_TOLD     OrdersOutcome = 0
+	OrdersOutcome_ORDERS_OUTCOME_NONE     OrdersOutcome = 1 // no feed of the node tells single orders of the venue's book
+	OrdersOutcome_ORDERS_OUTCOME_BUSY     OrdersOutcome = 2 // the node has too many other questions, or too much to publish
+	OrdersOutcome_ORDERS_OUTCOME_TOO_MANY OrdersOutcome = 3 // the answer would be too long: ask for fewer levels
+	OrdersOutcome_ORDERS_OUTCOME_FAILED   OrdersOutcome = 4 // detail says why
+)
+
+// Enum value maps for OrdersOutcome.
+var (
+	OrdersOutcome_name = map[int32]string{
+		0: "ORDERS_OUTCOME_TOLD",
+		1: "ORDERS_OUTCOME_NONE",
+		2: "ORDERS_OUTCOME_BUSY",
+		3: "ORDERS_OUTCOME_TOO_MANY",
+		4: "ORDERS_OUTCOME_FAILED",
+	}
+	OrdersOutcome_value = map[string]int32{
+		"ORDERS_OUTCOME_TOLD":     0,
+		"ORDERS_OUTCOME_NONE":     1,
+		"ORDERS_OUTCOME_BUSY":     2,
+		"ORDERS_OUTCOME_TOO_MANY": 3,
+		"ORDERS_OUTCOME_FAILED":   4,
+	}
+)
+
+func (x OrdersOutcome) Enum() *OrdersOutcome {
+	p := new(OrdersOutcome)
+	*p = x
+	return p
+}
+
+func (x OrdersOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OrdersOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_bus_busv1_update_proto_enumTypes[13].Descriptor()
+}
+
+func (OrdersOutcome) Type() protoreflect.EnumType {
+	return &file_bus_busv1_update_proto_enumTypes[13]
+}
+
+func (x OrdersOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OrdersOutcome.Descriptor instead.
+func (OrdersOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{13}
+}
+
 type Beat_Kind int32
 
 const (
@@ -845,11 +901,11 @@ func (x Beat_Kind) String() string {
 }
 
 func (Beat_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_bus_busv1_update_proto_enumTypes[13].Descriptor()
+	return file_bus_busv1_update_proto_enumTypes[14].Descriptor()
 }
 
 func (Beat_Kind) Type() protoreflect.EnumType {
-	return &file_bus_busv1_update_proto_enumTypes[13]
+	return &file_bus_busv1_update_proto_enumTypes[14]
 }
 
 func (x Beat_Kind) Number() protoreflect.EnumNumber {
@@ -2626,6 +2682,295 @@ func (x *Beat) GetInstruments() uint32 {
 	return 0
 }
 
+// OrdersRequest asks a feed node for the single orders of an instrument at a
+// venue that shows them.
+type OrdersRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Symbol        string                 `protobuf:"bytes,1,opt,name=symbol,proto3" json:"symbol,omitempty"`
+	Venue         string                 `protobuf:"bytes,2,opt,name=venue,proto3" json:"venue,omitempty"`                           // its name
+	Side          Side                   `protobuf:"varint,3,opt,name=side,proto3,enum=quotewire.bus.v1.Side" json:"side,omitempty"` // SIDE_NONE: both
+	Levels        uint32                 `protobuf:"varint,4,opt,name=levels,proto3" json:"levels,omitempty"`                        // how many of the best prices of a side; 0 all
+	Order         string                 `protobuf:"bytes,5,opt,name=order,proto3" json:"order,omitempty"`                           // if set, the venue's identifier of the one order that is wanted
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrdersRequest) Reset() {
+	*x = OrdersRequest{}
+	mi := &file_bus_busv1_update_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrdersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrdersRequest) ProtoMessage() {}
+
+func (x *OrdersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_bus_busv1_update_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrdersRequest.ProtoReflect.Descriptor instead.
+func (*OrdersRequest) Descriptor() ([]byte, []int) {
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *OrdersRequest) GetSymbol() string {
+	if x != nil {
+		return x.Symbol
+	}
+	return ""
+}
+
+func (x *OrdersRequest) GetVenue() string {
+	if x != nil {
+		return x.Venue
+	}
+	return ""
+}
+
+func (x *OrdersRequest) GetSide() Side {
+	if x != nil {
+		return x.Side
+	}
+	return Side_SIDE_NONE
+}
+
+func (x *OrdersRequest) GetLevels() uint32 {
+	if x != nil {
+		return x.Levels
+	}
+	return 0
+}
+
+func (x *OrdersRequest) GetOrder() string {
+	if x != nil {
+		return x.Order
+	}
+	return ""
+}
+
+// Orders is the answer: the resting orders, bids first, by price, then as they
+// stand in their queues. An order that crosses the book for the moment is not told.
+type Orders struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Outcome       OrdersOutcome          `protobuf:"varint,1,opt,name=outcome,proto3,enum=quotewire.bus.v1.OrdersOutcome" json:"outcome,omitempty"`
+	Detail        string                 `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
+	Feed          string                 `protobuf:"bytes,3,opt,name=feed,proto3" json:"feed,omitempty"`                                // name of the feed connection whose book it is
+	State         State                  `protobuf:"varint,4,opt,name=state,proto3,enum=quotewire.bus.v1.State" json:"state,omitempty"` // of the venue's book
+	Cause         Cause                  `protobuf:"varint,5,opt,name=cause,proto3,enum=quotewire.bus.v1.Cause" json:"cause,omitempty"`
+	PriceDecimals uint32                 `protobuf:"varint,6,opt,name=price_decimals,json=priceDecimals,proto3" json:"price_decimals,omitempty"`
+	SizeDecimals  uint32                 `protobuf:"varint,7,opt,name=size_decimals,json=sizeDecimals,proto3" json:"size_decimals,omitempty"`
+	Time          int64                  `protobuf:"fixed64,8,opt,name=time,proto3" json:"time,omitempty"`  // event time of the last message applied
+	Total         uint64                 `protobuf:"varint,9,opt,name=total,proto3" json:"total,omitempty"` // orders held, told or not
+	Queues        []*OrderQueue          `protobuf:"bytes,10,rep,name=queues,proto3" json:"queues,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Orders) Reset() {
+	*x = Orders{}
+	mi := &file_bus_busv1_update_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Orders) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Orders) ProtoMessage() {}
+
+func (x *Orders) ProtoReflect() protoreflect.Message {
+	mi := &file_bus_busv1_update_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Orders.ProtoReflect.Descriptor instead.
+func (*Orders) Descriptor() ([]byte, []int) {
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Orders) GetOutcome() OrdersOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return OrdersOutcome_ORDERS_OUTCOME_TOLD
+}
+
+func (x *Orders) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *Orders) GetFeed() string {
+	if x != nil {
+		return x.Feed
+	}
+	return ""
+}
+
+func (x *Orders) GetState() State {
+	if x != nil {
+		return x.State
+	}
+	return State_STATE_NONE
+}
+
+func (x *Orders) GetCause() Cause {
+	if x != nil {
+		return x.Cause
+	}
+	return Cause_CAUSE_NONE
+}
+
+func (x *Orders) GetPriceDecimals() uint32 {
+	if x != nil {
+		return x.PriceDecimals
+	}
+	return 0
+}
+
+func (x *Orders) GetSizeDecimals() uint32 {
+	if x != nil {
+		return x.SizeDecimals
+	}
+	return 0
+}
+
+func (x *Orders) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *Orders) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *Orders) GetQueues() []*OrderQueue {
+	if x != nil {
+		return x.Queues
+	}
+	return nil
+}
+
+// OrderQueue is orders at one price that stand one behind the other.
+type OrderQueue struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Side          Side                   `protobuf:"varint,1,opt,name=side,proto3,enum=quotewire.bus.v1.Side" json:"side,omitempty"`
+	Level         uint32                 `protobuf:"varint,2,opt,name=level,proto3" json:"level,omitempty"` // how many better prices its side has
+	Price         int64                  `protobuf:"zigzag64,3,opt,name=price,proto3" json:"price,omitempty"`
+	Position      uint64                 `protobuf:"varint,4,opt,name=position,proto3" json:"position,omitempty"` // orders at the price that stand before the first one here
+	Ahead         int64                  `protobuf:"zigzag64,5,opt,name=ahead,proto3" json:"ahead,omitempty"`     // their size
+	Sizes         []int64                `protobuf:"zigzag64,6,rep,packed,name=sizes,proto3" json:"sizes,omitempty"`
+	Ids           []string               `protobuf:"bytes,7,rep,name=ids,proto3" json:"ids,omitempty"` // the venue's identifiers, as many as sizes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrderQueue) Reset() {
+	*x = OrderQueue{}
+	mi := &file_bus_busv1_update_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrderQueue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrderQueue) ProtoMessage() {}
+
+func (x *OrderQueue) ProtoReflect() protoreflect.Message {
+	mi := &file_bus_busv1_update_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrderQueue.ProtoReflect.Descriptor instead.
+func (*OrderQueue) Descriptor() ([]byte, []int) {
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *OrderQueue) GetSide() Side {
+	if x != nil {
+		return x.Side
+	}
+	return Side_SIDE_NONE
+}
+
+func (x *OrderQueue) GetLevel() uint32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
+func (x *OrderQueue) GetPrice() int64 {
+	if x != nil {
+		return x.Price
+	}
+	return 0
+}
+
+func (x *OrderQueue) GetPosition() uint64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *OrderQueue) GetAhead() int64 {
+	if x != nil {
+		return x.Ahead
+	}
+	return 0
+}
+
+func (x *OrderQueue) GetSizes() []int64 {
+	if x != nil {
+		return x.Sizes
+	}
+	return nil
+}
+
+func (x *OrderQueue) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
 var File_bus_busv1_update_proto protoreflect.FileDescriptor
 
 const file_bus_busv1_update_proto_rawDesc = "" +
@@ -2813,7 +3158,34 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\tKIND_BEAT\x10\x00\x12\x0e\n" +
 	"\n" +
 	"KIND_HELLO\x10\x01\x12\x10\n" +
-	"\fKIND_GOODBYE\x10\x02*\x83\x01\n" +
+	"\fKIND_GOODBYE\x10\x02\"\x97\x01\n" +
+	"\rOrdersRequest\x12\x16\n" +
+	"\x06symbol\x18\x01 \x01(\tR\x06symbol\x12\x14\n" +
+	"\x05venue\x18\x02 \x01(\tR\x05venue\x12*\n" +
+	"\x04side\x18\x03 \x01(\x0e2\x16.quotewire.bus.v1.SideR\x04side\x12\x16\n" +
+	"\x06levels\x18\x04 \x01(\rR\x06levels\x12\x14\n" +
+	"\x05order\x18\x05 \x01(\tR\x05order\"\xf9\x02\n" +
+	"\x06Orders\x129\n" +
+	"\aoutcome\x18\x01 \x01(\x0e2\x1f.quotewire.bus.v1.OrdersOutcomeR\aoutcome\x12\x16\n" +
+	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x12\n" +
+	"\x04feed\x18\x03 \x01(\tR\x04feed\x12-\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x17.quotewire.bus.v1.StateR\x05state\x12-\n" +
+	"\x05cause\x18\x05 \x01(\x0e2\x17.quotewire.bus.v1.CauseR\x05cause\x12%\n" +
+	"\x0eprice_decimals\x18\x06 \x01(\rR\rpriceDecimals\x12#\n" +
+	"\rsize_decimals\x18\a \x01(\rR\fsizeDecimals\x12\x12\n" +
+	"\x04time\x18\b \x01(\x10R\x04time\x12\x14\n" +
+	"\x05total\x18\t \x01(\x04R\x05total\x124\n" +
+	"\x06queues\x18\n" +
+	" \x03(\v2\x1c.quotewire.bus.v1.OrderQueueR\x06queues\"\xbe\x01\n" +
+	"\n" +
+	"OrderQueue\x12*\n" +
+	"\x04side\x18\x01 \x01(\x0e2\x16.quotewire.bus.v1.SideR\x04side\x12\x14\n" +
+	"\x05level\x18\x02 \x01(\rR\x05level\x12\x14\n" +
+	"\x05price\x18\x03 \x01(\x12R\x05price\x12\x1a\n" +
+	"\bposition\x18\x04 \x01(\x04R\bposition\x12\x14\n" +
+	"\x05ahead\x18\x05 \x01(\x12R\x05ahead\x12\x14\n" +
+	"\x05sizes\x18\x06 \x03(\x12R\x05sizes\x12\x10\n" +
+	"\x03ids\x18\a \x03(\tR\x03ids*\x83\x01\n" +
 	"\x05Class\x12\x11\n" +
 	"\rCLASS_UNKNOWN\x10\x00\x12\x0f\n" +
 	"\vCLASS_STOCK\x10\x01\x12\x10\n" +
@@ -2918,7 +3290,13 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\vINTERVAL_1M\x10\x01\x12\x0f\n" +
 	"\vINTERVAL_5M\x10\x02\x12\x0f\n" +
 	"\vINTERVAL_1H\x10\x03\x12\x0f\n" +
-	"\vINTERVAL_1D\x10\x04B*Z(github.com/quotewire/quotewire/bus/busv1b\x06proto3"
+	"\vINTERVAL_1D\x10\x04*\x92\x01\n" +
+	"\rOrdersOutcome\x12\x17\n" +
+	"\x13ORDERS_OUTCOME_TOLD\x10\x00\x12\x17\n" +
+	"\x13ORDERS_OUTCOME_NONE\x10\x01\x12\x17\n" +
+	"\x13ORDERS_OUTCOME_BUSY\x10\x02\x12\x1b\n" +
+	"\x17ORDERS_OUTCOME_TOO_MANY\x10\x03\x12\x19\n" +
+	"\x15ORDERS_OUTCOME_FAILED\x10\x04B*Z(github.com/quotewire/quotewire/bus/busv1b\x06proto3"
 
 var (
 	file_bus_busv1_update_proto_rawDescOnce sync.Once
@@ -2932,8 +3310,8 @@ func file_bus_busv1_update_proto_rawDescGZIP() []byte {
 	return file_bus_busv1_update_proto_rawDescData
 }
 
-var file_bus_busv1_update_proto_enumTypes = make([]protoimpl.EnumInfo, 14)
-var file_bus_busv1_update_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_bus_busv1_update_proto_enumTypes = make([]protoimpl.EnumInfo, 15)
+var file_bus_busv1_update_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_bus_busv1_update_proto_goTypes = []any{
 	(Class)(0),            // 0: quotewire.bus.v1.Class
 	(Side)(0),             // 1: quotewire.bus.v1.Side
@@ -2948,34 +3326,38 @@ var file_bus_busv1_update_proto_goTypes = []any{
 	(Session)(0),          // 10: quotewire.bus.v1.Session
 	(TradeKind)(0),        // 11: quotewire.bus.v1.TradeKind
 	(Interval)(0),         // 12: quotewire.bus.v1.Interval
-	(Beat_Kind)(0),        // 13: quotewire.bus.v1.Beat.Kind
-	(*Update)(nil),        // 14: quotewire.bus.v1.Update
-	(*VenueStatus)(nil),   // 15: quotewire.bus.v1.VenueStatus
-	(*Levels)(nil),        // 16: quotewire.bus.v1.Levels
-	(*VenueQuote)(nil),    // 17: quotewire.bus.v1.VenueQuote
-	(*ExcludedVenue)(nil), // 18: quotewire.bus.v1.ExcludedVenue
-	(*VenueSize)(nil),     // 19: quotewire.bus.v1.VenueSize
-	(*Quote)(nil),         // 20: quotewire.bus.v1.Quote
-	(*Status)(nil),        // 21: quotewire.bus.v1.Status
-	(*Imbalance)(nil),     // 22: quotewire.bus.v1.Imbalance
-	(*Trade)(nil),         // 23: quotewire.bus.v1.Trade
-	(*Ticker)(nil),        // 24: quotewire.bus.v1.Ticker
-	(*Bar)(nil),           // 25: quotewire.bus.v1.Bar
-	(*Watermark)(nil),     // 26: quotewire.bus.v1.Watermark
-	(*Instrument)(nil),    // 27: quotewire.bus.v1.Instrument
-	(*Instruments)(nil),   // 28: quotewire.bus.v1.Instruments
-	(*Beat)(nil),          // 29: quotewire.bus.v1.Beat
+	(OrdersOutcome)(0),    // 13: quotewire.bus.v1.OrdersOutcome
+	(Beat_Kind)(0),        // 14: quotewire.bus.v1.Beat.Kind
+	(*Update)(nil),        // 15: quotewire.bus.v1.Update
+	(*VenueStatus)(nil),   // 16: quotewire.bus.v1.VenueStatus
+	(*Levels)(nil),        // 17: quotewire.bus.v1.Levels
+	(*VenueQuote)(nil),    // 18: quotewire.bus.v1.VenueQuote
+	(*ExcludedVenue)(nil), // 19: quotewire.bus.v1.ExcludedVenue
+	(*VenueSize)(nil),     // 20: quotewire.bus.v1.VenueSize
+	(*Quote)(nil),         // 21: quotewire.bus.v1.Quote
+	(*Status)(nil),        // 22: quotewire.bus.v1.Status
+	(*Imbalance)(nil),     // 23: quotewire.bus.v1.Imbalance
+	(*Trade)(nil),         // 24: quotewire.bus.v1.Trade
+	(*Ticker)(nil),        // 25: quotewire.bus.v1.Ticker
+	(*Bar)(nil),           // 26: quotewire.bus.v1.Bar
+	(*Watermark)(nil),     // 27: quotewire.bus.v1.Watermark
+	(*Instrument)(nil),    // 28: quotewire.bus.v1.Instrument
+	(*Instruments)(nil),   // 29: quotewire.bus.v1.Instruments
+	(*Beat)(nil),          // 30: quotewire.bus.v1.Beat
+	(*OrdersRequest)(nil), // 31: quotewire.bus.v1.OrdersRequest
+	(*Orders)(nil),        // 32: quotewire.bus.v1.Orders
+	(*OrderQueue)(nil),    // 33: quotewire.bus.v1.OrderQueue
 }
 var file_bus_busv1_update_proto_depIdxs = []int32{
 	0,  // 0: quotewire.bus.v1.Update.class:type_name -> quotewire.bus.v1.Class
-	15, // 1: quotewire.bus.v1.Update.statuses:type_name -> quotewire.bus.v1.VenueStatus
-	16, // 2: quotewire.bus.v1.Update.levels:type_name -> quotewire.bus.v1.Levels
-	17, // 3: quotewire.bus.v1.Update.tops:type_name -> quotewire.bus.v1.VenueQuote
-	23, // 4: quotewire.bus.v1.Update.trades:type_name -> quotewire.bus.v1.Trade
-	20, // 5: quotewire.bus.v1.Update.quote:type_name -> quotewire.bus.v1.Quote
-	24, // 6: quotewire.bus.v1.Update.ticker:type_name -> quotewire.bus.v1.Ticker
-	21, // 7: quotewire.bus.v1.Update.status:type_name -> quotewire.bus.v1.Status
-	25, // 8: quotewire.bus.v1.Update.bars:type_name -> quotewire.bus.v1.Bar
+	16, // 1: quotewire.bus.v1.Update.statuses:type_name -> quotewire.bus.v1.VenueStatus
+	17, // 2: quotewire.bus.v1.Update.levels:type_name -> quotewire.bus.v1.Levels
+	18, // 3: quotewire.bus.v1.Update.tops:type_name -> quotewire.bus.v1.VenueQuote
+	24, // 4: quotewire.bus.v1.Update.trades:type_name -> quotewire.bus.v1.Trade
+	21, // 5: quotewire.bus.v1.Update.quote:type_name -> quotewire.bus.v1.Quote
+	25, // 6: quotewire.bus.v1.Update.ticker:type_name -> quotewire.bus.v1.Ticker
+	22, // 7: quotewire.bus.v1.Update.status:type_name -> quotewire.bus.v1.Status
+	26, // 8: quotewire.bus.v1.Update.bars:type_name -> quotewire.bus.v1.Bar
 	2,  // 9: quotewire.bus.v1.VenueStatus.state:type_name -> quotewire.bus.v1.State
 	3,  // 10: quotewire.bus.v1.VenueStatus.cause:type_name -> quotewire.bus.v1.Cause
 	1,  // 11: quotewire.bus.v1.Levels.side:type_name -> quotewire.bus.v1.Side
@@ -2984,25 +3366,31 @@ var file_bus_busv1_update_proto_depIdxs = []int32{
 	1,  // 14: quotewire.bus.v1.ExcludedVenue.side:type_name -> quotewire.bus.v1.Side
 	7,  // 15: quotewire.bus.v1.ExcludedVenue.why:type_name -> quotewire.bus.v1.Exclusion
 	4,  // 16: quotewire.bus.v1.Quote.source:type_name -> quotewire.bus.v1.QuoteSource
-	19, // 17: quotewire.bus.v1.Quote.bid_venues:type_name -> quotewire.bus.v1.VenueSize
-	19, // 18: quotewire.bus.v1.Quote.ask_venues:type_name -> quotewire.bus.v1.VenueSize
-	18, // 19: quotewire.bus.v1.Quote.out:type_name -> quotewire.bus.v1.ExcludedVenue
+	20, // 17: quotewire.bus.v1.Quote.bid_venues:type_name -> quotewire.bus.v1.VenueSize
+	20, // 18: quotewire.bus.v1.Quote.ask_venues:type_name -> quotewire.bus.v1.VenueSize
+	19, // 19: quotewire.bus.v1.Quote.out:type_name -> quotewire.bus.v1.ExcludedVenue
 	8,  // 20: quotewire.bus.v1.Status.trading:type_name -> quotewire.bus.v1.Trading
 	9,  // 21: quotewire.bus.v1.Status.limit:type_name -> quotewire.bus.v1.Limit
 	10, // 22: quotewire.bus.v1.Status.session:type_name -> quotewire.bus.v1.Session
-	22, // 23: quotewire.bus.v1.Status.imbalance:type_name -> quotewire.bus.v1.Imbalance
+	23, // 23: quotewire.bus.v1.Status.imbalance:type_name -> quotewire.bus.v1.Imbalance
 	1,  // 24: quotewire.bus.v1.Imbalance.side:type_name -> quotewire.bus.v1.Side
 	1,  // 25: quotewire.bus.v1.Trade.side:type_name -> quotewire.bus.v1.Side
 	11, // 26: quotewire.bus.v1.Trade.kind:type_name -> quotewire.bus.v1.TradeKind
 	12, // 27: quotewire.bus.v1.Bar.interval:type_name -> quotewire.bus.v1.Interval
 	0,  // 28: quotewire.bus.v1.Instrument.class:type_name -> quotewire.bus.v1.Class
-	27, // 29: quotewire.bus.v1.Instruments.instruments:type_name -> quotewire.bus.v1.Instrument
-	13, // 30: quotewire.bus.v1.Beat.kind:type_name -> quotewire.bus.v1.Beat.Kind
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	28, // 29: quotewire.bus.v1.Instruments.instruments:type_name -> quotewire.bus.v1.Instrument
+	14, // 30: quotewire.bus.v1.Beat.kind:type_name -> quotewire.bus.v1.Beat.Kind
+	1,  // 31: quotewire.bus.v1.OrdersRequest.side:type_name -> quotewire.bus.v1.Side
+	13, // 32: quotewire.bus.v1.Orders.outcome:type_name -> quotewire.bus.v1.OrdersOutcome
+	2,  // 33: quotewire.bus.v1.Orders.state:type_name -> quotewire.bus.v1.State
+	3,  // 34: quotewire.bus.v1.Orders.cause:type_name -> quotewire.bus.v1.Cause
+	33, // 35: quotewire.bus.v1.Orders.queues:type_name -> quotewire.bus.v1.OrderQueue
+	1,  // 36: quotewire.bus.v1.OrderQueue.side:type_name -> quotewire.bus.v1.Side
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_bus_busv1_update_proto_init() }
@@ -3015,8 +3403,8 @@ func file_bus_busv1_update_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_bus_busv1_update_proto_rawDesc), len(file_bus_busv1_update_proto_rawDesc)),
-			NumEnums:      14,
-			NumMessages:   16,
+			NumEnums:      15,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/quotewire/quotewire/bus"
 	"github.com/quotewire/quotewire/orderbook"
+	"github.com/quotewire/quotewire/streamer"
 )
 
 // roleFlags split the service over processes.
@@ -110,7 +111,7 @@ func (s *service) joinBus(ctx context.Context) (_ *busJoint, err error) {
 			Sinks: []orderbook.Sink{s.laneRouter()}, Logger: s.logger})
 	} else {
 		j.pub, err = bus.NewPublisher(bus.PublisherConfig{Conn: j.conn, Directory: s.dir, Subjects: subjects,
-			Node: o.node, Epoch: s.epoch, Health: s.health, Logger: s.logger})
+			Node: o.node, Epoch: s.epoch, Health: s.health, Orders: s.orders, Logger: s.logger})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("join bus: %w", err)
@@ -124,6 +125,19 @@ func (s *service) health() (bool, string) {
 		return false, err.Error()
 	}
 	return true, ""
+}
+
+// orders tells a venue's single orders from the books here or, at a gateway, from
+// those of the feed node that keeps them.
+func (s *service) orders(ctx context.Context, q orderbook.OrderQuery) (orderbook.OrdersReport, error) {
+	if s.joined.sub == nil {
+		return s.engine.Orders(ctx, q)
+	}
+	r, err := s.joined.sub.Orders(ctx, q)
+	if errors.Is(err, bus.ErrTooManyOrders) {
+		err = streamer.ErrTooManyOrders
+	}
+	return r, err
 }
 
 // sinks returns what takes a shard's updates to the bus.

@@ -3,7 +3,11 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/quotewire/quotewire/feeds/sim"
@@ -71,4 +75,63 @@ func TestOrdersAreServed(t *testing.T) {
 			t.Errorf("%s: %+v, %v, want %+v", venue, one.Orders, err, p.Orders[0])
 		}
 	}
+}
+
+// A gateway tells the same orders as the feed node that keeps the books, and says
+// so when that is gone.
+func TestOrdersAtAGateway(t *testing.T) {
+	m, err := sim.NewMarket(sim.MarketConfig{Seed: 1, Stocks: []sim.StockSpec{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := sim.NewServer(sim.Config{Provider: "bitstamp", Market: m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Listen("127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	path := filepath.Join(t.TempDir(), "quotewire.yaml")
+	text := fmt.Sprintf("listen: 127.0.0.1:0\nfeeds:\n  - provider: bitstamp\n    url: %s\n    symbols: [BTC-USD]\n    channels: [live_orders]\n", server.URL())
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const listening = `msg=listening url=(\S+)`
+	feed := launch(t, "serve", "--config", path, "--role", "feed", "--node", "a", "--nats-listen", "127.0.0.1:0")
+	nats := feed.logged(t, `msg="NATS listening" url=(\S+)`)
+	gateway := launch(t, "serve", "--role", "gateway", "--nats", nats, "--listen", "127.0.0.1:0")
+	feedURL, gatewayURL := feed.logged(t, listening), gateway.logged(t, listening)
+	page := func(url, query string) (status int, body string) {
+		res, err := http.Get(url + "/v1/orders/BTC-USD?venue=bitstamp&" + query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, string(b)
+	}
+	// The market stands still.
+	for _, query := range []string{"levels=0", "levels=3", "side=ask"} {
+		eventually(t, "the gateway's orders are the feed node's, "+query, func() error {
+			status, want := page(feedURL, query)
+			if status != http.StatusOK || strings.Count(want, `"position"`) < 3 {
+				return fmt.Errorf("the feed node tells %d %s", status, want)
+			}
+			if status, got := page(gatewayURL, query); status != http.StatusOK || got != want {
+				return fmt.Errorf("the gateway tells %d\n%s\nthe feed node\n%s", status, got, want)
+			}
+			return nil
+		})
+	}
+	feed.kill()
+	eventually(t, "the gateway says that nobody is there", func() error {
+		if status, body := page(gatewayURL, ""); status != http.StatusServiceUnavailable || !strings.Contains(body, "no feed node that has the instrument is heard") {
+			return fmt.Errorf("%d %s", status, body)
+		}
+		return nil
+	})
 }

@@ -107,9 +107,7 @@ func (s *service) run(ctx context.Context) (err error) {
 		cfg.Demand = s.demanded
 	}
 	cfg.Ready = s.ready
-	cfg.Orders = func(ctx context.Context, q orderbook.OrderQuery) (orderbook.OrdersReport, error) {
-		return s.engine.Orders(ctx, q)
-	}
+	cfg.Orders = s.orders
 	cfg.Server = "quotewire/" + version()
 	cfg.NewCodec = func() streamer.UpdateCodec { return bus.NewCodec(s.dir) }
 	s.hub = streamer.NewHub(cfg)
