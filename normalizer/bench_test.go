@@ -2,6 +2,7 @@ package normalizer
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -57,11 +58,33 @@ func polygonQuotes(n int) []byte {
 	return []byte("[" + b.String()[1:] + "]")
 }
 
+// splitFrame returns the elements of a frame that polygonTrades or polygonQuotes
+// made.
+func splitFrame(frame []byte) [][]byte {
+	var elements []json.RawMessage
+	if err := json.Unmarshal(frame, &elements); err != nil {
+		panic(err)
+	}
+	out := make([][]byte, len(elements))
+	for i, e := range elements {
+		out[i] = e
+	}
+	return out
+}
+
 func BenchmarkPolygon(b *testing.B) {
 	for _, n := range []int{1, 10, 100} {
 		b.Run(fmt.Sprintf("T/%d", n), func(b *testing.B) { benchmarkFrames(b, "polygon", nil, polygonTrades(n)) })
 		b.Run(fmt.Sprintf("Q/%d", n), func(b *testing.B) { benchmarkFrames(b, "polygon", nil, polygonQuotes(n)) })
 	}
+	b.Run("TQ/10", func(b *testing.B) { // in turn, as on a connection that has both
+		trades, quotes := splitFrame(polygonTrades(10)), splitFrame(polygonQuotes(10))
+		var mixed [][]byte
+		for i := range trades {
+			mixed = append(mixed, trades[i], quotes[i])
+		}
+		benchmarkFrames(b, "polygon", nil, []byte("["+string(bytes.Join(mixed, []byte(",")))+"]"))
+	})
 }
 
 func linesWith(lines [][]byte, mark string) (out [][]byte) {

@@ -1,6 +1,7 @@
 package normalizer
 
 import (
+	"encoding/binary"
 	"math"
 
 	"github.com/quotewire/quotewire/feeds"
@@ -11,18 +12,17 @@ import (
 // flat objects that name their type in ev.
 type polygon struct {
 	*base
-	lotSize  int64         // shares in a unit of a stock quote's size
-	market   polygonMarket // what the connection carries; unknown without a URL
-	symbols  listings[polygonListing]
-	venues   [polygonVenueKinds]market.VenueID
-	tapes    polygonVenues
-	options  polygonVenues
-	crypto   polygonVenues
-	images   bool // an XL2 was taken: there are books to go wrong
-	f        polygonFields
-	lastSym  *polygonListing // of the element before: bursts are of one symbol
-	lastText [16]byte
-	lastLen  int
+	lotSize int64         // shares in a unit of a stock quote's size
+	market  polygonMarket // what the connection carries; unknown without a URL
+	symbols listings[polygonListing]
+	venues  [polygonVenueKinds]market.VenueID
+	tapes   polygonVenues
+	options polygonVenues
+	crypto  polygonVenues
+	images  bool // an XL2 was taken: there are books to go wrong
+	f       polygonFields
+	guesses [guessTypes]memberGuesses
+	recent  [recentSymbols]recentSymbol
 }
 
 // polygonListing is what is known of one symbol.
@@ -96,23 +96,11 @@ func (d *polygon) element(dst []market.Event) []market.Event {
 	}
 	s.open('{')
 	f := &d.f
-	f.have = 0
-	for v := (span{}); s.member(&v); {
-		i := noField
-		if len(s.name) == 1 && s.name[0]-'a' < 26 {
-			i = int(s.name[0] - 'a')
-		} else {
-			i = polygonField(s.name)
-		}
-		if i >= 0 {
-			f.at[i] = v
-			f.have |= 1 << i
-		}
-	}
+	d.members()
 	if s.bad {
 		return dst
 	}
-	ev, ok := s.str(f.get(fieldEv))
+	ev, ok := s.str(f.get(fieldEv).span)
 	if !ok {
 		d.refuse(CauseMissingField, "element without ev")
 		return dst
@@ -159,7 +147,7 @@ func (d *polygon) element(dst []market.Event) []market.Event {
 		d.refuse(CauseUnknownType, "event type %q", clip(ev))
 	}
 	if why != nil {
-		ev, _ = s.str(f.get(fieldEv))
+		ev, _ = s.str(f.get(fieldEv).span)
 		d.refusePart(string(ev), why)
 	}
 	return dst
@@ -168,10 +156,10 @@ func (d *polygon) element(dst []market.Event) []market.Event {
 // status looks at a status message. Signing in is the source's business; what is
 // counted here is the provider's refusal of something asked for.
 func (d *polygon) status() {
-	if v, _ := d.s.str(d.f.get(fieldStatus)); string(v) != "error" {
+	if v, _ := d.s.str(d.f.get(fieldStatus).span); string(v) != "error" {
 		return
 	}
-	message, _ := d.s.str(d.f.get(fieldMessage))
+	message, _ := d.s.str(d.f.get(fieldMessage).span)
 	d.refuse(CauseProvider, "%q", clip(message))
 }
 
@@ -179,7 +167,7 @@ func (d *polygon) status() {
 // says.
 func (d *polygon) symbol(i int, how polygonSpelling) (*polygonListing, *fault) {
 	v := d.f.get(i)
-	b, ok := d.s.str(v)
+	b, ok := d.s.str(v.span)
 	if !ok {
 		name := "sym"
 		switch i {
@@ -190,22 +178,48 @@ func (d *polygon) symbol(i int, how polygonSpelling) (*polygonListing, *fault) {
 		case letter('p'):
 			name = "p"
 		}
-		return nil, d.blame(CauseMissingField, name, v)
+		return nil, d.blame(CauseMissingField, name, v.span)
 	}
-	if d.lastLen == len(b) && string(b) == string(d.lastText[:d.lastLen]) && d.lastSym != nil {
-		return d.lastSym, nil
+	// Nearly all symbols fit eight bytes, and most of the traffic is of few.
+	word, fits := d.word(v.span)
+	r := &d.recent[word*0x9e3779b97f4a7c15>>(64-recentBits)]
+	if fits && r.word == word && r.l != nil {
+		return r.l, nil
 	}
 	l := d.symbols.by[string(b)]
 	if l == nil {
 		var why *fault
-		if l, why = d.newSymbol(b, how, v); why != nil {
+		if l, why = d.newSymbol(b, how, v.span); why != nil {
 			return nil, why
 		}
 	}
-	if len(b) <= len(d.lastText) {
-		d.lastSym, d.lastLen = l, copy(d.lastText[:], b)
+	if fits {
+		*r = recentSymbol{word, l}
 	}
 	return l, nil
+}
+
+// recentSymbols is how many symbols are found without a look into the map.
+const (
+	recentBits    = 10
+	recentSymbols = 1 << recentBits
+)
+
+// recentSymbol is a symbol of up to eight bytes.
+type recentSymbol struct {
+	word uint64
+	l    *polygonListing
+}
+
+// word returns a symbol that stands in the frame without escapes as one number,
+// and whether it is short enough for that. It holds no zero byte, which JSON
+// does not allow.
+func (d *polygon) word(v span) (uint64, bool) {
+	b, n := d.s.b[v.from+1:], v.to-v.from-2
+	if v.kind != text || n-1 > 7 || len(b) < 8 {
+		return 0, false
+	}
+	return binary.LittleEndian.Uint64(b) & (^uint64(0) >> (64 - 8*n)), true
 }
 
 func (d *polygon) newSymbol(b []byte, how polygonSpelling, v span) (*polygonListing, *fault) {
@@ -240,15 +254,15 @@ func (d *polygon) newSymbol(b []byte, how polygonSpelling, v span) (*polygonList
 func (d *polygon) time(i int, name string) (int64, *fault) {
 	v := d.f.get(i)
 	if v.kind == absent {
-		return 0, d.blame(CauseMissingField, name, v)
+		return 0, d.blame(CauseMissingField, name, v.span)
 	}
-	t, ok := d.s.uint(v)
+	t, ok := d.uint(v)
 	if !ok || t == 0 || t > math.MaxInt64 {
-		return 0, d.blame(CauseBadNumber, name, v)
+		return 0, d.blame(CauseBadNumber, name, v.span)
 	}
 	ns := timeByMagnitude(int64(t))
 	if ns == 0 {
-		return 0, d.blame(CauseBadNumber, name, v)
+		return 0, d.blame(CauseBadNumber, name, v.span)
 	}
 	return ns, nil
 }
@@ -259,16 +273,16 @@ func (d *polygon) exchange(venues *polygonVenues, i int, name string) (market.Ve
 	if v.kind == absent {
 		return 0, nil
 	}
-	x, ok := d.s.uint(v)
+	x, ok := d.uint(v)
 	if !ok {
-		return 0, d.blame(CauseBadNumber, name, v)
+		return 0, d.blame(CauseBadNumber, name, v.span)
 	}
 	if x == 0 {
 		return 0, nil
 	}
 	id, ok := venues.venue(d.dir, x)
 	if !ok {
-		return 0, d.blame(CauseBadValue, name, v)
+		return 0, d.blame(CauseBadValue, name, v.span)
 	}
 	return id, nil
 }
@@ -287,9 +301,9 @@ func (d *polygon) sequence() (uint64, *fault) {
 	if v.kind == absent {
 		return 0, nil
 	}
-	q, ok := d.s.uint(v)
+	q, ok := d.uint(v)
 	if !ok {
-		return 0, d.blame(CauseBadNumber, "q", v)
+		return 0, d.blame(CauseBadNumber, "q", v.span)
 	}
 	return q, nil
 }

@@ -42,11 +42,11 @@ func (d *polygon) bar(dst []market.Event, symbol int, how polygonSpelling, inter
 			if p.field == fieldVw {
 				continue
 			}
-			return dst, d.blame(CauseMissingField, p.name, v)
+			return dst, d.blame(CauseMissingField, p.name, v.span)
 		}
-		m, dec, ok := d.s.decimal(v)
+		m, dec, ok := d.decimal(v)
 		if !ok || m < 0 && l.class != market.ClassFuture {
-			return dst, d.blame(CauseBadNumber, p.name, v)
+			return dst, d.blame(CauseBadNumber, p.name, v.span)
 		}
 		prices[i], decimals[i] = m, dec
 		finest = max(finest, dec)
@@ -54,7 +54,7 @@ func (d *polygon) bar(dst []market.Event, symbol int, how polygonSpelling, inter
 	for i, p := range fields {
 		m, err := market.Rescale(prices[i], decimals[i], finest)
 		if err != nil {
-			return dst, d.blame(CauseBadNumber, p.name, d.f.get(p.field))
+			return dst, d.blame(CauseBadNumber, p.name, d.f.get(p.field).span)
 		}
 		prices[i] = m
 	}
@@ -72,7 +72,7 @@ func (d *polygon) bar(dst []market.Event, symbol int, how polygonSpelling, inter
 	}
 	volume, day, sizeDecimals, ok := align(volume, volumeDecimals, day, dayDecimals)
 	if !ok {
-		return dst, d.blame(CauseBadNumber, "av does not fit beside v", d.f.get(fieldAv))
+		return dst, d.blame(CauseBadNumber, "av does not fit beside v", d.f.get(fieldAv).span)
 	}
 	dst, e := d.add(dst, market.KindBar)
 	e.Instrument, e.Venue, e.Flags = l.id, d.venueOf(l.class), interval|market.FlagLast

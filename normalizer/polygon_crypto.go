@@ -91,11 +91,11 @@ func (d *polygon) image(dst []market.Event, l *polygonListing, venue market.Venu
 	}{{letter('b'), "b", market.SideBid}, {letter('a'), "a", market.SideAsk}} {
 		v := d.f.get(side.field)
 		if v.kind != array {
-			return dst, d.blame(CauseMissingField, side.name, v)
+			return dst, d.blame(CauseMissingField, side.name, v.span)
 		}
 		n := len(dst)
 		var why *fault
-		back := d.s.at(v)
+		back := d.s.at(v.span)
 		dst, why = d.pairs(dst, side.side)
 		d.s.resume(back)
 		if why != nil {

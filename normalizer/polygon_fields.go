@@ -1,5 +1,7 @@
 package normalizer
 
+import "github.com/quotewire/quotewire/market"
+
 // The fields of an event by their names. Those of one letter are numbered by
 // it, lower case from 0.
 const (
@@ -25,31 +27,38 @@ const (
 	fieldTrfi
 	fieldMessage
 	fieldStatus
+	fieldOther // names that no event is made of
 	numFields
-	noField = -1
+	noField   = -1
+	maxFields = 64 // a power of two, for indices that need no check
 )
 
 // polygonFields holds the places of an event's values until all are read: keys
 // come in any order, and what a one-letter key means depends on ev.
 type polygonFields struct {
 	have uint64
-	at   [numFields]span
+	at   [maxFields]polygonValue
+	none polygonValue
 }
 
 func letter(c byte) int { return int(c - 'a') }
 
-// get returns a field; its kind is absent where it was not sent or is null.
-func (f *polygonFields) get(i int) span {
+// get returns a field; its kind is absent where it was not sent or is null. It is
+// valid until the next event is read.
+func (f *polygonFields) get(i int) *polygonValue {
 	if f.have&(1<<i) == 0 || f.at[i].kind == null {
-		return span{}
+		return &f.none
 	}
-	return f.at[i]
+	return &f.at[i]
 }
 
-// polygonField numbers the names other than one lower-case letter.
+// polygonField numbers a name.
 func polygonField(name []byte) int {
 	switch len(name) {
-	case 1: // lower case is the caller's
+	case 1:
+		if name[0]-'a' < 26 {
+			return letter(name[0])
+		}
 		if name[0] == 'T' {
 			return fieldT
 		}
@@ -102,5 +111,27 @@ func polygonField(name []byte) int {
 			return fieldStatus
 		}
 	}
-	return noField
+	return fieldOther
+}
+
+// decimal is the scanner's decimal for a field.
+func (d *polygon) decimal(v *polygonValue) (m int64, decimals market.Decimals, ok bool) {
+	if v.decimals >= 0 && v.kind == number {
+		return v.mantissa, v.decimals, true
+	}
+	return d.s.decimal(v.span)
+}
+
+// amount is decimal for what cannot be negative.
+func (d *polygon) amount(v *polygonValue) (m int64, decimals market.Decimals, ok bool) {
+	m, decimals, ok = d.decimal(v)
+	return m, decimals, ok && m >= 0
+}
+
+// uint is the scanner's uint for a field.
+func (d *polygon) uint(v *polygonValue) (uint64, bool) {
+	if v.decimals == 0 && v.kind == number {
+		return uint64(v.mantissa), true
+	}
+	return d.s.uint(v.span)
 }

@@ -17,7 +17,7 @@ func (d *polygon) value(dst []market.Event, what market.ValueKind, symbol, field
 		return dst, why
 	}
 	v := d.f.get(field)
-	p, decimals, ok := d.s.amount(v)
+	p, decimals, ok := d.amount(v)
 	if !ok {
 		c, name := CauseBadNumber, "val"
 		if v.kind == absent {
@@ -26,7 +26,7 @@ func (d *polygon) value(dst []market.Event, what market.ValueKind, symbol, field
 		if field == fieldFmv {
 			name = "fmv"
 		}
-		return dst, d.blame(c, name, v)
+		return dst, d.blame(c, name, v.span)
 	}
 	dst, e := d.add(dst, market.KindValue)
 	e.Instrument, e.Venue, e.Time, e.Flags = l.id, d.venueOf(market.ClassUnknown), t, market.FlagLast
@@ -54,17 +54,17 @@ func (d *polygon) bands(dst []market.Event) ([]market.Event, *fault) {
 	for i, field := range [...]int{letter('h'), letter('l')} {
 		v := d.f.get(field)
 		var ok bool
-		if band[i], decimals[i], ok = d.s.amount(v); !ok {
+		if band[i], decimals[i], ok = d.amount(v); !ok {
 			c := CauseBadNumber
 			if v.kind == absent {
 				c = CauseMissingField
 			}
-			return dst, d.blame(c, [...]string{"h", "l"}[i], v)
+			return dst, d.blame(c, [...]string{"h", "l"}[i], v.span)
 		}
 	}
 	high, low, finest, ok := align(band[0], decimals[0], band[1], decimals[1])
 	if !ok {
-		return dst, d.blame(CauseBadNumber, "l does not fit beside h", d.f.get(letter('l')))
+		return dst, d.blame(CauseBadNumber, "l does not fit beside h", d.f.get(letter('l')).span)
 	}
 	n := len(dst)
 	dst, e := d.add(dst, market.KindLULD)
@@ -97,9 +97,9 @@ func (d *polygon) imbalance(dst []market.Event) ([]market.Event, *fault) {
 		venue = d.venueOf(l.class)
 	}
 	v := f.get(letter('o'))
-	size, decimals, ok := s.decimal(v)
+	size, decimals, ok := d.decimal(v)
 	if !ok {
-		return dst, d.blame(CauseBadNumber, "o", v)
+		return dst, d.blame(CauseBadNumber, "o", v.span)
 	}
 	side := market.SideNone
 	if size < 0 {
@@ -108,36 +108,36 @@ func (d *polygon) imbalance(dst []market.Event) ([]market.Event, *fault) {
 	var paired int64
 	var pairedDecimals market.Decimals
 	if v = f.get(letter('p')); v.kind != absent {
-		if paired, pairedDecimals, ok = s.amount(v); !ok {
-			return dst, d.blame(CauseBadNumber, "p", v)
+		if paired, pairedDecimals, ok = d.amount(v); !ok {
+			return dst, d.blame(CauseBadNumber, "p", v.span)
 		}
 	}
 	if size, paired, decimals, ok = align(size, decimals, paired, pairedDecimals); !ok {
-		return dst, d.blame(CauseBadNumber, "p does not fit beside o", v)
+		return dst, d.blame(CauseBadNumber, "p does not fit beside o", v.span)
 	}
 	var price int64
 	var priceDecimals market.Decimals
 	if v = f.get(letter('b')); v.kind != absent {
-		if price, priceDecimals, ok = s.amount(v); !ok {
-			return dst, d.blame(CauseBadNumber, "b", v)
+		if price, priceDecimals, ok = d.amount(v); !ok {
+			return dst, d.blame(CauseBadNumber, "b", v.span)
 		}
 	}
 	var at, number uint64
 	if v = f.get(fieldAt); v.kind != absent {
-		if at, ok = s.uint(v); !ok || at > 2359 || at%100 > 59 {
-			return dst, d.blame(CauseBadNumber, "at", v)
+		if at, ok = d.uint(v); !ok || at > 2359 || at%100 > 59 {
+			return dst, d.blame(CauseBadNumber, "at", v.span)
 		}
 	}
 	if v = f.get(letter('i')); v.kind != absent {
-		if number, ok = s.uint(v); !ok || number > math.MaxInt64 {
-			return dst, d.blame(CauseBadNumber, "i", v)
+		if number, ok = d.uint(v); !ok || number > math.MaxInt64 {
+			return dst, d.blame(CauseBadNumber, "i", v.span)
 		}
 	}
 	var auction byte
 	if v = f.get(letter('a')); v.kind != absent {
-		b, isText := s.str(v)
+		b, isText := s.str(v.span)
 		if !isText || len(b) != 1 || b[0]|0x20 < 'a' || b[0]|0x20 > 'z' {
-			return dst, d.blame(CauseBadValue, "a", v)
+			return dst, d.blame(CauseBadValue, "a", v.span)
 		}
 		auction = b[0]
 	}

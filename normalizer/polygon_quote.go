@@ -130,13 +130,13 @@ func (d *polygon) currencyQuote(dst []market.Event) ([]market.Event, *fault) {
 			continue
 		}
 		var ok bool
-		if price[i], decimals[i], ok = d.s.amount(v); !ok {
-			return dst, d.blame(CauseBadNumber, [...]string{"b", "a"}[i], v)
+		if price[i], decimals[i], ok = d.amount(v); !ok {
+			return dst, d.blame(CauseBadNumber, [...]string{"b", "a"}[i], v.span)
 		}
 	}
 	bid, ask, finest, ok := align(price[0], decimals[0], price[1], decimals[1])
 	if !ok {
-		return dst, d.blame(CauseBadNumber, "a does not fit beside b", d.f.get(letter('a')))
+		return dst, d.blame(CauseBadNumber, "a does not fit beside b", d.f.get(letter('a')).span)
 	}
 	dst, e := d.add(dst, market.KindQuote)
 	e.Instrument, e.Venue, e.Time, e.Flags = l.id, d.venueOf(l.class), t, market.FlagLast|market.FlagNoSize
@@ -159,46 +159,45 @@ func (d *polygon) sides(e *market.Event, lot int64, signed bool) *fault {
 	}
 	if lot != 1 {
 		if bidSize > math.MaxInt64/lot {
-			return d.blame(CauseBadNumber, "bs", d.f.get(fieldBs))
+			return d.blame(CauseBadNumber, "bs", d.f.get(fieldBs).span)
 		}
 		if askSize > math.MaxInt64/lot {
-			return d.blame(CauseBadNumber, "as", d.f.get(fieldAs))
+			return d.blame(CauseBadNumber, "as", d.f.get(fieldAs).span)
 		}
 		bidSize, askSize = bidSize*lot, askSize*lot
 	}
 	bid, ask, decimals, ok := align(bid, bidDecimals, ask, askDecimals)
 	if !ok {
-		return d.blame(CauseBadNumber, "ap does not fit beside bp", d.f.get(fieldAp))
+		return d.blame(CauseBadNumber, "ap does not fit beside bp", d.f.get(fieldAp).span)
 	}
 	e.Price, e.Ask, e.PriceDecimals = market.Price(bid), market.Price(ask), decimals
 	bidSize, askSize, decimals, ok = align(bidSize, bidSizeDecimals, askSize, askSizeDecimals)
 	if !ok {
-		return d.blame(CauseBadNumber, "as does not fit beside bs", d.f.get(fieldAs))
+		return d.blame(CauseBadNumber, "as does not fit beside bs", d.f.get(fieldAs).span)
 	}
 	e.Size, e.AskSize, e.SizeDecimals = market.Size(bidSize), market.Size(askSize), decimals
 	return nil
 }
 
 func (d *polygon) side(p, z int, priceName, sizeName string, signed bool) (price int64, pd market.Decimals, size int64, sd market.Decimals, why *fault) {
-	s := &d.s
 	v := d.f.get(p)
 	if v.kind == absent {
 		return 0, 0, 0, 0, nil
 	}
-	price, pd, ok := s.decimal(v)
+	price, pd, ok := d.decimal(v)
 	if !ok || price < 0 && !signed {
-		return 0, 0, 0, 0, d.blame(CauseBadNumber, priceName, v)
+		return 0, 0, 0, 0, d.blame(CauseBadNumber, priceName, v.span)
 	}
 	if price == 0 && !signed {
 		return 0, 0, 0, 0, nil
 	}
 	v = d.f.get(z)
 	if v.kind == absent {
-		return 0, 0, 0, 0, d.blame(CauseMissingField, sizeName, v)
+		return 0, 0, 0, 0, d.blame(CauseMissingField, sizeName, v.span)
 	}
-	size, sd, ok = s.amount(v)
+	size, sd, ok = d.amount(v)
 	if !ok {
-		return 0, 0, 0, 0, d.blame(CauseBadNumber, sizeName, v)
+		return 0, 0, 0, 0, d.blame(CauseBadNumber, sizeName, v.span)
 	}
 	if size == 0 {
 		return 0, 0, 0, 0, nil

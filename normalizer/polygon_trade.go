@@ -13,7 +13,7 @@ const finraFacility = 4
 // trade reads a T. Late prints, with a q below others of the ticker, are real
 // and stay.
 func (d *polygon) trade(dst []market.Event) ([]market.Event, *fault) {
-	f, s := &d.f, &d.s
+	f := &d.f
 	l, why := d.symbol(fieldSym, spellPlain)
 	if why != nil {
 		return dst, why
@@ -28,7 +28,7 @@ func (d *polygon) trade(dst []market.Event) ([]market.Event, *fault) {
 	}
 	x := letter('x')
 	if f.have&(1<<fieldTrfi) != 0 && f.at[fieldTrfi].kind != null {
-		if n, ok := s.uint(f.get(x)); ok && n == finraFacility {
+		if n, ok := d.uint(f.get(x)); ok && n == finraFacility {
 			x = fieldTrfi
 		}
 	}
@@ -59,12 +59,12 @@ func (d *polygon) trade(dst []market.Event) ([]market.Event, *fault) {
 func (d *polygon) print(e *market.Event, signed bool) *fault {
 	f, s := &d.f, &d.s
 	v := f.get(letter('p'))
-	p, decimals, ok := s.decimal(v)
+	p, decimals, ok := d.decimal(v)
 	if !ok || p <= 0 && !signed {
 		if v.kind == absent {
-			return d.blame(CauseMissingField, "p", v)
+			return d.blame(CauseMissingField, "p", v.span)
 		}
-		return d.blame(CauseBadNumber, "p", v)
+		return d.blame(CauseBadNumber, "p", v.span)
 	}
 	e.Price, e.PriceDecimals = market.Price(p), decimals
 	size, decimals, why := d.quantity(letter('s'), fieldDs, "s")
@@ -76,11 +76,11 @@ func (d *polygon) print(e *market.Event, signed bool) *fault {
 	switch v.kind {
 	case absent:
 	case number, text:
-		if e.ID, ok = market.MakeTradeID(s.raw(v)); !ok {
-			return d.blame(CauseOversized, "i", v)
+		if e.ID, ok = market.MakeTradeID(s.raw(v.span)); !ok {
+			return d.blame(CauseOversized, "i", v.span)
 		}
 	default:
-		return d.blame(CauseBadValue, "i", v)
+		return d.blame(CauseBadValue, "i", v.span)
 	}
 	return nil
 }
@@ -92,12 +92,12 @@ func (d *polygon) quantity(whole, exact int, name string) (int64, market.Decimal
 	if v.kind == absent {
 		v = d.f.get(whole)
 	}
-	m, decimals, ok := d.s.amount(v)
+	m, decimals, ok := d.amount(v)
 	if !ok {
 		if v.kind == absent {
-			return 0, 0, d.blame(CauseMissingField, name, v)
+			return 0, 0, d.blame(CauseMissingField, name, v.span)
 		}
-		return 0, 0, d.blame(CauseBadNumber, name, v)
+		return 0, 0, d.blame(CauseBadNumber, name, v.span)
 	}
 	if decimals > 0 {
 		m, decimals = market.Trim(m, decimals, 0)
@@ -114,14 +114,14 @@ func (d *polygon) conditions(e *market.Event, field int) *fault {
 		return nil
 	case array:
 	default:
-		return d.condition(e, v)
+		return d.condition(e, v.span)
 	}
-	if n := plainCodes(&e.Conditions, s.raw(v)); n >= 0 {
+	if n := plainCodes(&e.Conditions, s.raw(v.span)); n >= 0 {
 		e.NumConditions = uint8(n)
 		return nil
 	}
 	var why *fault
-	back := s.at(v)
+	back := s.at(v.span)
 	s.open('[')
 	for s.elem() {
 		if why = d.condition(e, s.value()); why != nil {
