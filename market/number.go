@@ -66,6 +66,9 @@ func Pow10(d Decimals) int64 { return pow10[d] }
 // mantissa would not fit are trailing zeros dropped. What still does not fit is
 // [ErrRange].
 func ParseNumber[T ~string | ~[]byte](s T) (mantissa int64, decimals Decimals, err error) {
+	if m, frac, ok := parseShort(s); ok {
+		return m, frac, nil
+	}
 	i, n := 0, len(s)
 	neg := false
 	if i < n && (s[i] == '-' || s[i] == '+') {
@@ -175,6 +178,34 @@ func ParseNumber[T ~string | ~[]byte](s T) (mantissa int64, decimals Decimals, e
 		return -int64(m), Decimals(frac), nil
 	}
 	return int64(m), Decimals(frac), nil
+}
+
+// parseShort is ParseNumber for what nearly every number is: digits with at most
+// one point among them, too few of them to overflow.
+func parseShort[T ~string | ~[]byte](s T) (mantissa int64, decimals Decimals, ok bool) {
+	n := len(s)
+	if n > 18 {
+		return 0, 0, false
+	}
+	m, i := int64(0), 0
+	for ; i < n && s[i]-'0' <= 9; i++ {
+		m = m*10 + int64(s[i]-'0')
+	}
+	if i == n {
+		return m, 0, n > 0
+	}
+	point := i + 1
+	if s[i] != '.' || i == 0 || point == n {
+		return 0, 0, false
+	}
+	for i = point; i < n; i++ {
+		d := s[i] - '0'
+		if d > 9 {
+			return 0, 0, false
+		}
+		m = m*10 + int64(d)
+	}
+	return m, Decimals(n - point), true
 }
 
 // ParsePrice is [ParseNumber] for a price.
