@@ -237,10 +237,10 @@ const verifyLevels = 5
 func verify(ctx context.Context, logger *slog.Logger, together bool, paths ...string) (*verification, error) {
 	dir := market.NewDirectory()
 	in := newIngest(dir, logger)
-	shard := orderbook.NewShard(orderbook.Config{Directory: dir, Rules: in.quoteRules})
 	if err := in.restore(paths); err != nil {
 		return nil, err
 	}
+	shard := orderbook.NewShard(in.books())
 	batch := &orderbook.Batch{}
 	in.batch = func() *orderbook.Batch { return batch }
 	in.take = func(_ context.Context, b *orderbook.Batch) error {

@@ -36,6 +36,8 @@ type config struct {
 	Net  []netConfig         `yaml:"net"`
 	// Quotes is what consolidated quotes go by; the first entry for a symbol counts.
 	Quotes []quoteConfig `yaml:"quotes"`
+	// Tape is what bars and corrections go by.
+	Tape tapeConfig `yaml:"tape"`
 }
 
 // netConfig is one net quote.
@@ -162,7 +164,7 @@ func configKeys() []string {
 	for _, t := range []reflect.Type{reflect.TypeFor[config](), reflect.TypeFor[serverConfig](), reflect.TypeFor[busConfig](), reflect.TypeFor[feedConfig](), reflect.TypeFor[netConfig](), reflect.TypeFor[quoteConfig](),
 		reflect.TypeFor[authConfig](), reflect.TypeFor[keyConfig](), reflect.TypeFor[planConfig](), reflect.TypeFor[grantConfig](),
 		reflect.TypeFor[limitsConfig](), reflect.TypeFor[jwtConfig](), reflect.TypeFor[tokenKeyConfig](), reflect.TypeFor[tlsConfig](),
-		reflect.TypeFor[acmeConfig](), reflect.TypeFor[logConfig]()} {
+		reflect.TypeFor[acmeConfig](), reflect.TypeFor[tapeConfig](), reflect.TypeFor[logConfig]()} {
 		for i := range t.NumField() {
 			if f := t.Field(i); f.IsExported() {
 				keys = append(keys, f.Tag.Get("yaml"))
@@ -275,6 +277,7 @@ func (v *checker) config(c *config) {
 	v.duration("server.write_timeout", c.Server.WriteTimeout)
 	v.net(c)
 	v.quotes(c)
+	v.tape(&c.Tape)
 	names := make(map[string]bool)
 	for i := range c.Feeds {
 		v.feed(fmt.Sprintf("feeds[%d]", i), &c.Feeds[i], names)

@@ -52,6 +52,10 @@ func TestConfigErrors(t *testing.T) {
 		{"quotes of nothing", "quotes:\n  - min_venues: 2\n", `q.yaml:2: quotes[0]: symbols is missing`},
 		{"bad least size", "quotes:\n  - symbols: [BTC-USD]\n    min_size: dust\n", `quotes[0]: min_size: want a size such as "0.01", not "dust"`},
 		{"bad settle", "quotes:\n  - symbols: ['*']\n    settle: soon\n", `quotes[0].settle: want a duration`},
+		{"bars that wait for ever", "tape:\n  bar_lateness: 1m\n", `q.yaml:2: tape.bar_lateness: want 0s to 20s, not 1m0s`},
+		{"bars that wait backwards", "tape:\n  bar_lateness: -1s\n", `q.yaml:2: tape.bar_lateness: want a duration such as 250ms, 5s or 1m30s, not "-1s"`},
+		{"no prints kept", "tape:\n  prints_kept: 0\n", `q.yaml:2: tape.prints_kept: want 1 to 1000000000, not 0`},
+		{"a key of the tape", "tape:\n  print_kept: 5\n", `unknown key "print_kept"; did you mean "prints_kept"?`},
 		{"not YAML", "feeds: [\n", `q.yaml:`},
 		{"wrong type", "feeds:\n  - provider: kraken\n    symbols: [BTC-USD]\n    depth: deep\n", `q.yaml:4:`},
 	} {

@@ -28,6 +28,7 @@ type ingest struct {
 	logger *slog.Logger
 	units  map[string]normalizer.SizeUnit // by feed name; shares where absent
 	quotes []quoteConfig                  // what consolidated quotes go by
+	prints tapeConfig                     // what bars and corrections go by
 	// take gets the events of one frame; the batch is its own from then on.
 	take func(context.Context, *orderbook.Batch) error
 	// batch returns an empty batch.

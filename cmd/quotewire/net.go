@@ -60,8 +60,8 @@ func sortedKeys(m map[string]takerFee) []string {
 	return keys
 }
 
-// addNet takes from a config what the service's quotes go by and what its net
-// quotes are.
+// addNet takes from a config what the service's quotes and its tape go by, and what
+// its net quotes are.
 func (s *service) addNet(c *config) {
 	for _, n := range c.Net {
 		s.net.Pairs = append(s.net.Pairs, best.Pair(n))
@@ -70,7 +70,7 @@ func (s *service) addNet(c *config) {
 	for venue, fee := range c.Fees {
 		s.net.Fees[venue] = fee.Decimal
 	}
-	s.ingest.quotes = c.Quotes
+	s.ingest.quotes, s.ingest.prints = c.Quotes, c.Tape
 }
 
 // newComposer returns what makes the service's net quotes, nil if it has none. The

@@ -26,7 +26,7 @@ is asked for again; with --listen the feeds are served at the same time.`,
 			}
 			s := configured(cmd, c)
 			s.listen, s.record = listen, out
-			s.ingest.quotes = c.Quotes
+			s.ingest.quotes, s.ingest.prints = c.Quotes, c.Tape
 			if err := addFeeds(s, c); err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/quotewire/quotewire/feeds/capture"
@@ -37,6 +38,12 @@ func (in *ingest) meta() (map[string]string, error) {
 		}
 		meta[metaQuotes] = string(text)
 	}
+	if in.prints != (tapeConfig{}) {
+		if text, err = json.Marshal(in.prints); err != nil {
+			return nil, fmt.Errorf("describe the tape: %w", err)
+		}
+		meta[metaTape] = string(text)
+	}
 	return meta, nil
 }
 
@@ -48,11 +55,12 @@ func (in *ingest) restore(files []string) error {
 		if err != nil {
 			return err
 		}
-		text, quotes := r.Header().Meta[metaFeeds], r.Header().Meta[metaQuotes]
+		meta := r.Header().Meta
+		text := meta[metaFeeds]
 		if err := r.Close(); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
-		if err := in.restoreQuotes(quotes); err != nil {
+		if err := errors.Join(in.restoreQuotes(meta[metaQuotes]), in.restoreTape(meta[metaTape])); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		if text == "" {

@@ -117,10 +117,12 @@ func replayToLines(ctx context.Context, logger *slog.Logger, src *capture.Source
 		}
 	}
 	in := newIngest(dir, logger)
-	shard := orderbook.NewShard(orderbook.Config{Directory: dir, Epoch: epoch, Sinks: []orderbook.Sink{direct}, Rules: in.quoteRules})
 	if err := in.restore(src.Files); err != nil {
 		return fmt.Errorf("replay: %w", err)
 	}
+	books := in.books()
+	books.Epoch, books.Sinks = epoch, []orderbook.Sink{direct}
+	shard := orderbook.NewShard(books)
 	batch := &orderbook.Batch{}
 	in.batch = func() *orderbook.Batch { return batch }
 	in.take = func(_ context.Context, b *orderbook.Batch) error {

@@ -121,7 +121,9 @@ func (s *service) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.engine = orderbook.NewEngine(orderbook.Config{Directory: s.dir, Epoch: s.epoch, Resync: s.ingest.askResync, Rules: s.ingest.quoteRules}, n,
+	books := s.ingest.books()
+	books.Epoch, books.Resync = s.epoch, s.ingest.askResync
+	s.engine = orderbook.NewEngine(books, n,
 		func(i int) []orderbook.Sink {
 			sinks := append([]orderbook.Sink{s.hub.Sink(i)}, joined.sinks()...)
 			if composer != nil {
