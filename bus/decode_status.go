@@ -6,35 +6,28 @@ import (
 	"github.com/quotewire/quotewire/orderbook"
 )
 
-func decodeExcluded(b []byte, x *orderbook.ExcludedVenue) error {
+func decodeStatus(b []byte, s *orderbook.VenueStatus) error {
 	f := fields{b: b}
-	for {
-		n, ok, err := f.next()
-		if err != nil || !ok {
-			return err
-		}
+	for n := range f.all {
 		switch n {
 		case 1:
-			x.Venue = f.venue()
+			s.Venue = f.venue()
 		case 2:
-			x.Side = f.side()
+			s.State = f.state()
 		case 3:
-			if x.Why = orderbook.Exclusion(f.enum()); x.Why > orderbook.ExcludedSettling {
-				x.Why = orderbook.ExcludedNone
-			}
+			s.Cause = f.cause()
+		case 4:
+			s.Since = int64(f.fixed())
 		default:
 			f.skip()
 		}
 	}
+	return f.err
 }
 
 func decodeInstrumentStatus(b []byte, st *orderbook.Status) error {
 	f := fields{b: b}
-	for {
-		n, ok, err := f.next()
-		if err != nil || !ok {
-			return err
-		}
+	for n := range f.all {
 		switch n {
 		case 1:
 			if st.Trading = market.TradingStatus(f.enum()); st.Trading > market.StatusRestricted {
@@ -70,15 +63,12 @@ func decodeInstrumentStatus(b []byte, st *orderbook.Status) error {
 			f.skip()
 		}
 	}
+	return f.err
 }
 
 func decodeImbalance(b []byte, i *orderbook.Imbalance) error {
 	f := fields{b: b}
-	for {
-		n, ok, err := f.next()
-		if err != nil || !ok {
-			return err
-		}
+	for n := range f.all {
 		switch n {
 		case 1:
 			i.Venue = f.venue()
@@ -100,4 +90,5 @@ func decodeImbalance(b []byte, i *orderbook.Imbalance) error {
 			f.skip()
 		}
 	}
+	return f.err
 }
