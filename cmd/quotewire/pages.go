@@ -28,7 +28,7 @@ type pages struct {
 // addTLS makes the service serve encrypted, if the config says so.
 func (s *service) addTLS(t tlsConfig) (err error) {
 	if t.on() {
-		s.tls, s.cert, err = newTLS(t)
+		s.tls, s.cert, err = newTLS(t, s.logger)
 	}
 	return err
 }

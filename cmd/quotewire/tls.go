@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/acme"
 	"golang.org/x/crypto/acme/autocert"
+	"golang.org/x/time/rate"
 )
 
 // certificate is a certificate of files, read again when they have changed.
@@ -48,7 +50,7 @@ func (c *certificate) watch(logger *slog.Logger) {
 
 // newTLS returns how clients are served, and the certificate if it is of files.
 // WebSockets need HTTP/1.1.
-func newTLS(t tlsConfig) (*tls.Config, *certificate, error) {
+func newTLS(t tlsConfig, logger *slog.Logger) (*tls.Config, *certificate, error) {
 	if len(t.ACME.Hosts) > 0 {
 		if err := os.MkdirAll(t.ACME.Cache, 0o700); err != nil {
 			return nil, nil, fmt.Errorf("tls.acme.cache: %w", err)
@@ -61,6 +63,7 @@ func newTLS(t tlsConfig) (*tls.Config, *certificate, error) {
 		c := m.TLSConfig()
 		c.NextProtos = []string{"http/1.1", acme.ALPNProto}
 		c.MinVersion = tls.VersionTLS12
+		c.GetCertificate = told(c.GetCertificate, t.ACME.Hosts, logger)
 		return c, nil, nil
 	}
 	cert, err := newCertificate(t.Cert, t.Key)
@@ -71,4 +74,20 @@ func newTLS(t tlsConfig) (*tls.Config, *certificate, error) {
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert.current.Load(), nil },
 	}, cert, nil
+}
+
+// told logs, once a minute, that there is no certificate for one of our hosts: the
+// client hears only that the handshake failed. What else clients ask for is not
+// logged, see [serverLog].
+func told(get func(*tls.ClientHelloInfo) (*tls.Certificate, error), hosts []string, logger *slog.Logger) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	sometimes := rate.Sometimes{Interval: time.Minute}
+	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		c, err := get(hello)
+		if err != nil && slices.Contains(hosts, hello.ServerName) {
+			sometimes.Do(func() {
+				logger.Error("no certificate; it is asked for again in a minute", "host", hello.ServerName, "err", err)
+			})
+		}
+		return c, err
+	}
 }

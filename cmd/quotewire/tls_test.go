@@ -2,14 +2,19 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/quotewire/quotewire/feeds/sim"
 )
@@ -64,11 +69,34 @@ func TestOnlyHTTP1(t *testing.T) {
 			_ = conn.Close()
 		}
 	}
-	acme, _, err := newTLS(tlsConfig{ACME: acmeConfig{Hosts: []string{"example.com"}, Cache: filepath.Join(dir, "acme")}})
+	acme, _, err := newTLS(tlsConfig{ACME: acmeConfig{Hosts: []string{"example.com"}, Cache: filepath.Join(dir, "acme")}}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if slices.Contains(acme.NextProtos, "h2") {
 		t.Errorf("with ACME the server offers %q", acme.NextProtos)
 	}
+}
+
+// TestNoCertificateIsTold: an authority that gives no certificate is logged, once a
+// minute and for our own hosts alone.
+func TestNoCertificateIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		get := told(func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, errors.New("order is invalid") },
+			[]string{"quotes.example.com"}, slog.New(slog.NewTextHandler(&out, nil)))
+		for _, host := range []string{"other.example.com", "quotes.example.com", "quotes.example.com"} {
+			if _, err := get(&tls.ClientHelloInfo{ServerName: host}); err == nil {
+				t.Errorf("%s: no error", host)
+			}
+		}
+		if s := out.String(); strings.Count(s, "\n") != 1 || !strings.Contains(s, "host=quotes.example.com") || !strings.Contains(s, "order is invalid") {
+			t.Errorf("logged: %s", s)
+		}
+		time.Sleep(time.Minute)
+		_, _ = get(&tls.ClientHelloInfo{ServerName: "quotes.example.com"})
+		if s := out.String(); strings.Count(s, "\n") != 2 {
+			t.Errorf("a minute later, logged: %s", s)
+		}
+	})
 }
