@@ -15,6 +15,7 @@
 //	quotewire.v1.update.SYMBOL    Update       published at each change of an instrument
 //	quotewire.v1.announce.NODE    Instruments  published when a node gets new instruments
 //	quotewire.v1.node.NODE        Beat         published every second, at start and at stop
+//	quotewire.v1.watermark.NODE   Watermark    published when more of its bars are final, every second at most
 //	quotewire.v1.snapshot.SYMBOL  request      any payload; answered with an Update
 //	quotewire.v1.instruments      request      any payload; answered by every node with Instruments
 //	quotewire.v1.orders.NODE      request      OrdersRequest; answered with Orders

@@ -21,6 +21,7 @@ type node struct {
 	wantList bool // its list of instruments must be asked for
 	healthy  bool
 	detail   string
+	marked   int64 // its watermark; 0 before any of this run
 }
 
 // node returns the node with the given name.
@@ -82,7 +83,7 @@ func (s *Subscriber) beat(data []byte) error {
 
 // nodeDown marks all that came from the node as down.
 func (s *Subscriber) nodeDown(n *node, cause orderbook.Cause) {
-	n.alive = false
+	n.alive, n.marked = false, 0
 	for _, r := range s.replicas {
 		if r.node == n {
 			s.takeDown(r, orderbook.StateDown, cause)
@@ -93,7 +94,7 @@ func (s *Subscriber) nodeDown(n *node, cause orderbook.Cause) {
 // allDown marks everything as down.
 func (s *Subscriber) allDown(cause orderbook.Cause) {
 	for _, n := range s.nodes {
-		n.alive = false
+		n.alive, n.marked = false, 0
 	}
 	for _, r := range s.replicas {
 		s.takeDown(r, orderbook.StateDown, cause)

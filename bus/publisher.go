@@ -43,6 +43,10 @@ type Publisher struct {
 	dirty       []*published // await a snapshot in place of skipped updates, in order
 	buf         []byte
 	snap        orderbook.Update
+	marks       []int64 // watermarks by sink; belong to Run
+	marked      int64   // that was published last
+
+	sinks atomic.Int64 // handed out
 
 	count   pubCounters
 	started atomic.Bool
@@ -64,6 +68,7 @@ type published struct {
 }
 
 type pubBatch struct {
+	sink    int                // whose it is
 	updates []orderbook.Update // [:n] are valid, the rest keeps its memory
 	n       int
 }
@@ -123,12 +128,15 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 // Sink returns a sink for one shard; each shard needs one of its own. It waits
 // for the publisher's goroutine when that is far behind, never for the network,
 // and drops everything once Run has ended.
-func (p *Publisher) Sink() orderbook.Sink { return &pubSink{p: p} }
+func (p *Publisher) Sink() orderbook.Sink {
+	return &pubSink{p: p, number: int(p.sinks.Add(1)) - 1}
+}
 
 // pubSink collects a shard's updates. It belongs to the shard's goroutine.
 type pubSink struct {
-	p *Publisher
-	b *pubBatch
+	p      *Publisher
+	b      *pubBatch
+	number int
 }
 
 // Update copies an update into the batch.
@@ -141,6 +149,7 @@ func (s *pubSink) Update(u *orderbook.Update) {
 		}
 	}
 	b := s.b
+	b.sink = s.number
 	if b.n == len(b.updates) {
 		b.updates = append(b.updates, orderbook.Update{})
 	}
@@ -243,6 +252,10 @@ func (p *Publisher) Run(ctx context.Context) error {
 func (p *Publisher) batch(b *pubBatch) {
 	for i := range b.updates[:b.n] {
 		u := &b.updates[i]
+		if u.Instrument == 0 {
+			p.watermark(b.sink, u.Watermark)
+			continue
+		}
 		p.update(u)
 		if cap(u.Levels) > keptLevels {
 			u.Levels = nil

@@ -62,6 +62,12 @@ func (s Subjects) AllNodes() string { return s.prefix() + ".node.*" }
 // Orders is where a feed node is asked for single orders.
 func (s Subjects) Orders(node string) string { return s.prefix() + ".orders." + Token(node) }
 
+// Watermark is where a feed node tells how far its bars are final.
+func (s Subjects) Watermark(node string) string { return s.prefix() + ".watermark." + Token(node) }
+
+// AllWatermarks takes in the watermarks of all feed nodes.
+func (s Subjects) AllWatermarks() string { return s.prefix() + ".watermark.*" }
+
 const upperHex = "0123456789ABCDEF"
 
 // Token returns text as one token of a subject: the letters and digits of ASCII,

@@ -25,7 +25,8 @@ type SubscriberConfig struct {
 	// Directory is where the instruments and venues that are heard of are
 	// registered.
 	Directory *market.Directory
-	// Sinks get every update, each in turn, in the goroutine of Run.
+	// Sinks get every update, each in turn, in the goroutine of Run, and those that
+	// are an [orderbook.WatermarkSink] the nodes' watermark.
 	Sinks []orderbook.Sink
 	// Queue is how many messages may wait between NATS and the subscriber;
 	// default 65536. When it is full messages are lost, which is a gap.
@@ -136,6 +137,8 @@ type Subscriber struct {
 	updatesAt string    // prefixes of subjects
 	nodesAt   string
 	newsAt    string
+	marksAt   string
+	marked    int64 // watermark that the sinks were given last
 
 	count SubscriberCounters
 
@@ -166,6 +169,7 @@ func NewSubscriber(cfg SubscriberConfig) (*Subscriber, error) {
 		asked:     make(map[*replica]time.Time),
 		updatesAt: strings.TrimSuffix(cfg.Subjects.AllUpdates(), "*"),
 		nodesAt:   strings.TrimSuffix(cfg.Subjects.AllNodes(), "*"),
+		marksAt:   strings.TrimSuffix(cfg.Subjects.AllWatermarks(), "*"),
 		newsAt:    strings.TrimSuffix(cfg.Subjects.AllAnnounces(), "*"),
 	}, nil
 }
@@ -184,7 +188,7 @@ func (s *Subscriber) Run(ctx context.Context) error {
 	// One channel for all: NATS keeps the order of what one publisher sends
 	// over subjects, and so an answer stands where it belongs among the updates.
 	for _, subject := range []string{s.cfg.Subjects.AllNodes(), s.cfg.Subjects.AllAnnounces(),
-		s.cfg.Subjects.AllUpdates(), s.inbox + ".>"} {
+		s.cfg.Subjects.AllUpdates(), s.cfg.Subjects.AllWatermarks(), s.inbox + ".>"} {
 		sub, err := s.nc.ChanSubscribe(subject, s.msgs)
 		if err != nil {
 			return fmt.Errorf("subscribe to %s: %w", subject, err)
@@ -327,6 +331,8 @@ func (s *Subscriber) message(m *nats.Msg) {
 		err = s.update(data, m.Subject)
 	case strings.HasPrefix(m.Subject, s.nodesAt):
 		err = s.beat(data)
+	case strings.HasPrefix(m.Subject, s.marksAt):
+		err = s.watermark(data)
 	case strings.HasPrefix(m.Subject, s.newsAt):
 		err = s.list(data)
 	case strings.HasPrefix(m.Subject, s.inbox):

@@ -203,16 +203,23 @@ type laneRouter struct {
 // several nodes, do not come in the order of their watermarks.
 const busLateness = int64(time.Second)
 
-// Update implements orderbook.Sink.
-func (r *laneRouter) Update(u *orderbook.Update) {
-	if w := u.Watermark - busLateness; w > r.watermark {
-		r.watermark = w
-		for _, s := range r.lanes {
-			if m, ok := s.(orderbook.WatermarkSink); ok {
-				m.Watermark(w)
-			}
+// Watermark implements orderbook.WatermarkSink.
+func (r *laneRouter) Watermark(until int64) {
+	w := until - busLateness
+	if w <= r.watermark {
+		return
+	}
+	r.watermark = w
+	for _, s := range r.lanes {
+		if m, ok := s.(orderbook.WatermarkSink); ok {
+			m.Watermark(w)
 		}
 	}
+}
+
+// Update implements orderbook.Sink.
+func (r *laneRouter) Update(u *orderbook.Update) {
+	r.Watermark(u.Watermark)
 	r.lanes[int(u.Instrument)%len(r.lanes)].Update(u)
 }
 

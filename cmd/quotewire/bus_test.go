@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/quotewire/quotewire/client"
 	"github.com/quotewire/quotewire/feeds/sim"
+	"github.com/quotewire/quotewire/orderbook"
 	"github.com/quotewire/quotewire/streamer/wire"
 )
 
@@ -254,5 +256,29 @@ func TestFeedAndGateway(t *testing.T) {
 	}
 	if s := byGateway.client.Stats(); s.ChecksumErrors+s.SequenceErrors > 0 {
 		t.Errorf("gateway's client: %+v", s)
+	}
+}
+
+// laneMarks is a lane that keeps the watermarks it is given.
+type laneMarks struct{ marks []int64 }
+
+func (l *laneMarks) Update(*orderbook.Update) {}
+func (l *laneMarks) Flush()                   {}
+func (l *laneMarks) Watermark(until int64)    { l.marks = append(l.marks, until) }
+
+// Every lane of a gateway learns how far bars are final, from any update or from a
+// watermark that comes by itself, a second late and each time once.
+func TestLaneRouterMarks(t *testing.T) {
+	a, b := &laneMarks{}, &laneMarks{}
+	r := &laneRouter{lanes: []orderbook.Sink{a, b}}
+	const second = int64(time.Second)
+	r.Update(&orderbook.Update{Instrument: 1, Watermark: 5 * second})
+	r.Watermark(5 * second)
+	r.Watermark(9 * second)
+	r.Update(&orderbook.Update{Instrument: 2, Watermark: 8 * second})
+	for i, l := range []*laneMarks{a, b} {
+		if !slices.Equal(l.marks, []int64{4 * second, 8 * second}) {
+			t.Errorf("lane %d: %v", i, l.marks)
+		}
 	}
 }
