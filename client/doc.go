@@ -21,6 +21,13 @@
 // holds up the client's other streams too. Give such a stream a Client of its own
 // where that matters, or [Conflate] where only the latest does.
 //
+// # Values made of a quote
+//
+// [Quote.Mid], [Quote.Spread] and [Quote.Microprice] are not sent: they follow from
+// the two sides, exactly, and are made when they are asked for. They say false where
+// they would mean nothing: a side is absent, or the quote is crossed or thin. Whether
+// the quote is current is in its State and Stale.
+//
 // # Encodings
 //
 // [Options.Format] chooses JSON or Protocol Buffers, which take a third of the
