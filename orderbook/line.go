@@ -25,7 +25,8 @@ import "github.com/quotewire/quotewire/market"
 //
 // A line that is about to be ended on purpose (KindLeave) comes behind all others:
 // its books give way at once where another's is as new by the venue's time, else
-// at the message that makes it so. When it ends, nothing shows it any longer.
+// at the message that makes it so. From then on it takes no place of one that
+// stays, however late that is: when it ends, nothing shows it any longer.
 
 // claimWait is how many LineLags a line that was late waits before it may take
 // its place back.
@@ -71,6 +72,10 @@ func (s *Shard) follow(b *book, first bool, at int64) {
 		if b.reaches(w) {
 			s.take(b, at)
 		}
+		return
+	}
+	if b.feed.leaving && !w.feed.leaving {
+		b.ahead = 0
 		return
 	}
 	comparable := b.timed == w.timed

@@ -16,7 +16,8 @@ type wire struct {
 	feed        market.FeedID
 	live, known bool
 	leaving     bool
-	at, image   int // message applied last; the one that its image was as of
+	relieved    bool // leaving, and the other has been shown since
+	at, image   int  // message applied last; the one that its image was as of
 }
 
 // TestTwoLines: two lines deliver one history, each late as it happens, and are
@@ -119,12 +120,13 @@ func TestTwoLines(t *testing.T) {
 					break
 				}
 				l.live, lost = false, true
-				if r.shard.Relief(l.feed, 3-l.feed) == (Relief{}) {
+				if l.relieved || r.shard.Relief(l.feed, 3-l.feed) == (Relief{}) {
 					lost = false // another stands for it already
 				} else if other := lines[2-l.feed]; l.leaving && !other.leaving && other.live && other.at >= l.at {
 					t.Fatalf("line %d is leaving, the other has all that it has: %+v", l.feed, r.shard.Relief(l.feed, 3-l.feed))
 				}
 				l.leaving = false
+				lines[0].relieved, lines[1].relieved = false, false
 				say(l, market.Event{Kind: market.KindDown})
 			default:
 				n := 1
@@ -167,7 +169,9 @@ func TestTwoLines(t *testing.T) {
 			}
 			before = shown
 			for _, l := range lines {
-				if !l.live || l.at <= shown {
+				o := lines[2-l.feed]
+				l.relieved = l.leaving && o.live && !o.leaving && (l.relieved || r.shard.Relief(l.feed, o.feed) == (Relief{}))
+				if !l.live || l.at <= shown || l.leaving && o.live {
 					continue
 				}
 				if first := max(shown, l.image) + 1; first <= l.at && times[l.at]-times[first] > lag {
