@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	fuzzing := flag.Lookup("test.fuzz").Value.String() != "" // leaves a goroutine of its own
 	if code == 0 && !fuzzing {
-		deadline := time.Now().Add(5 * time.Second)
+		deadline := time.Now().Add(30 * time.Second)
 		for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
 			runtime.Gosched()
 		}
