@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	// The fuzzing engine keeps a goroutine for signals.
 	if code == 0 && flag.Lookup("test.fuzz").Value.String() == "" {
-		deadline := time.Now().Add(5 * time.Second)
+		deadline := time.Now().Add(30 * time.Second)
 		for runtime.NumGoroutine() > before && time.Now().Before(deadline) {
 			runtime.Gosched()
 		}

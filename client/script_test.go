@@ -21,7 +21,7 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-const patienceOfTests = 10 * time.Second
+const patienceOfTests = time.Minute
 
 // script is a fixture of testdata/wire/session, see the README there.
 type script struct {

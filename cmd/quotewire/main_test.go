@@ -127,7 +127,7 @@ func start(t *testing.T, feeds []feedConfig, adapt func(*service)) *running {
 // takes too long.
 func eventually(t *testing.T, what string, ok func() error) {
 	t.Helper()
-	deadline := time.NewTimer(30 * time.Second)
+	deadline := time.NewTimer(2 * time.Minute)
 	defer deadline.Stop()
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()
