@@ -117,7 +117,9 @@ func (c *barContent) note(_ *orderbook.View, u *orderbook.Update) {
 		if b.Interval != c.key.bar {
 			continue
 		}
-		if b.Rev == 0 && b.End > c.until {
+		// The watermark here decides, not whether the node has revised the bar: a
+		// gateway's comes later, and would make final what was there before.
+		if b.End > c.until {
 			c.change(b)
 			c.seq = b.Seq
 			continue
