@@ -109,8 +109,13 @@ func (w *witness) see(u client.Update) {
 		if last := w.books[key]; w.forward && last != nil && !u.Time.IsZero() && u.Time.Before(last.Time) {
 			wrong("%s book goes back from %s to %s", key, last.Time, u.Time)
 		}
-		if u.Time.IsZero() && w.books[key] != nil {
-			u.Time = w.books[key].Time // a change of its state alone
+		switch last := w.books[key]; {
+		case last == nil:
+			// The image that a stream begins with has the time of the instrument's
+			// latest message, whichever venue's it was.
+			u.Time = time.Time{}
+		case u.Time.IsZero():
+			u.Time = last.Time // a change of its state alone
 		}
 		w.books[key] = u
 		if len(u.Bids) == 0 || len(u.Asks) == 0 {
@@ -147,7 +152,7 @@ func (w *witness) counts() (prints, quotes int) {
 }
 
 // newest returns the venue's time of the oldest of the books shown, zero while
-// there is one without a time: an image that told a state alone.
+// there is one without a time: nothing but its image has come.
 func (w *witness) newest() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
