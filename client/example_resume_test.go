@@ -53,6 +53,7 @@ func Example_resume() {
 		fmt.Println(err)
 		return
 	}
+	last := ""
 	for u, err := range stream.All(ctx) {
 		if err != nil {
 			fmt.Println(err)
@@ -64,6 +65,10 @@ func Example_resume() {
 				continue // the hub had not heard of it yet
 			}
 			size := u.Bids[0].Size.String()
+			if size == last {
+				continue // nothing has changed yet
+			}
+			last = size
 			fmt.Println("size", size)
 			if size == "2" {
 				stream.Close()

@@ -278,7 +278,10 @@ func TestRateLimitAndAbuse(t *testing.T) {
 	var flood sync.WaitGroup
 	defer flood.Wait()
 	flood.Go(func() {
-		for c.conn.WriteMessage(websocket.TextMessage, []byte(`{"op":"ping"}`)) == nil {
+		for range 1000 * maxBad {
+			if c.conn.WriteMessage(websocket.TextMessage, []byte(`{"op":"ping"}`)) != nil {
+				return
+			}
 		}
 	})
 	c.wantClose(websocket.ClosePolicyViolation)
