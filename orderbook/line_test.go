@@ -192,3 +192,52 @@ func TestTwoLines(t *testing.T) {
 		}
 	})
 }
+
+// TestLeavingLineTakesNoPlaceBack: once a line that leaves was relieved it may end at
+// any moment, and then nothing may lead back: it is not shown again, by however much
+// the other is late.
+func TestLeavingLineTakesNoPlaceBack(t *testing.T) {
+	r := newRig(t, Config{})
+	at := int64(1_700_000_000_000_000_000)
+	say := func(line market.FeedID, events ...market.Event) {
+		t.Helper()
+		for i := range events {
+			e := &events[i]
+			e.Feed, e.Received = line, at
+			if e.Instrument != 0 {
+				e.Venue, e.Time = 1, at
+			}
+		}
+		events[len(events)-1].Flags |= market.FlagLast
+		if r.apply(events); r.err != nil {
+			t.Fatal(r.err)
+		}
+	}
+	bid := func(size market.Size) market.Event {
+		return market.Event{Kind: market.KindLevel, Instrument: 1, Side: market.SideBid, Price: 100, Size: size}
+	}
+	shows := func(want market.Size) {
+		t.Helper()
+		w := r.views[1].Venue(1)
+		if best, ok := w.Bids.Best(); !ok || best.Size != want || w.State != StateLive {
+			t.Fatalf("%v with %v, want %d", w.State, best, want)
+		}
+	}
+	for line := range market.FeedID(2) {
+		say(line+1, market.Event{Kind: market.KindUp})
+		say(line+1, market.Event{Kind: market.KindClear, Flags: market.FlagSnapshot, Instrument: 1}, bid(1))
+	}
+	say(1, market.Event{Kind: market.KindLeave})
+	if got := r.shard.Relief(1, 2); got != (Relief{}) {
+		t.Fatalf("not relieved: %+v", got)
+	}
+	for size := range market.Size(3) {
+		at += int64(time.Second)
+		say(1, bid(size+2))
+		shows(1)
+	}
+	say(1, market.Event{Kind: market.KindDown})
+	shows(1)
+	say(2, bid(4))
+	shows(4)
+}
