@@ -187,6 +187,60 @@ func TestMuteConnection(t *testing.T) {
 	})
 }
 
+// How silent one connection was while it was well says nothing of the next.
+func TestNextConnectionIsLearnedAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var last *fakeConnection
+		c := &fakeConnector{connect: func(ctx context.Context, n int, a *feeds.Attempt) (feeds.Connection, error) {
+			last = newFakeConnection(ctx)
+			return last, nil
+		}}
+		var rec recorder
+		stop := start(&feeds.Supervisor{Connector: c, Policy: feeds.Policy{Mute: 10 * time.Second}}, rec.emit)
+		synctest.Wait()
+		for range 300 {
+			last.messages <- "tick"
+			time.Sleep(100 * time.Millisecond)
+		}
+		last.fail <- errTest
+		time.Sleep(time.Second)
+		synctest.Wait()
+		last.messages <- "the only one"
+		time.Sleep(9 * time.Second)
+		synctest.Wait()
+		if got := rec.all(); got[len(got)-1] != "data the only one" {
+			t.Errorf("after 9 s of silence on the second connection: %q", got[len(got)-3:])
+		}
+		time.Sleep(3 * time.Second)
+		_ = stop()
+		if got := rec.all(); !slices.Contains(got, "stale mute: no message for 10s") {
+			t.Errorf("after 12 s: %q", got[len(got)-3:])
+		}
+	})
+}
+
+// A connection that fell silent at once was not well for as long as it took to
+// find that.
+func TestMuteConnectionsAreMetWithPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &fakeConnector{connect: func(ctx context.Context, n int, a *feeds.Attempt) (feeds.Connection, error) {
+			conn := newFakeConnection(ctx)
+			conn.messages <- "welcome"
+			return conn, nil
+		}}
+		s := &feeds.Supervisor{Connector: c, Policy: feeds.Policy{Mute: 40 * time.Second, Stable: 30 * time.Second}}
+		stop := start(s, new(recorder).emit)
+		for s.Status().Attempts < 7 || s.Status().State != feeds.StateDown {
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
+		}
+		if d := time.Until(s.Status().NextRetry); d < 10*time.Second {
+			t.Errorf("after seven of them the wait is %v", d)
+		}
+		_ = stop()
+	})
+}
+
 func TestMuteOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &fakeConnector{connect: func(ctx context.Context, n int, a *feeds.Attempt) (feeds.Connection, error) {
@@ -198,6 +252,30 @@ func TestMuteOff(t *testing.T) {
 		_ = stop()
 		if got, want := rec.all(), []string{"up", "down closed: stopped"}; !slices.Equal(got, want) {
 			t.Errorf("frames %q, want %q", got, want)
+		}
+	})
+}
+
+// A market that is closed is silent by right, and what its silence was then does
+// not count once it opens.
+func TestClosedMarketIsNotMute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		c := &fakeConnector{connect: func(ctx context.Context, n int, a *feeds.Attempt) (feeds.Connection, error) {
+			return newFakeConnection(ctx), nil
+		}}
+		var rec recorder
+		stop := start(&feeds.Supervisor{Connector: c, Policy: feeds.Policy{Mute: 10 * time.Second, Closed: func(at time.Time) bool {
+			return at.Sub(began) < 8*time.Hour
+		}}}, rec.emit)
+		time.Sleep(8*time.Hour + 8*time.Second) // the watch looks once a second
+		if got := rec.all(); !slices.Equal(got, []string{"up"}) {
+			t.Errorf("silent for 8 s since it opened: %q", got)
+		}
+		time.Sleep(4 * time.Second)
+		_ = stop()
+		if got := rec.all(); len(got) < 3 || got[1] != "stale mute: no message for 10s" {
+			t.Errorf("after that: %q", got)
 		}
 	})
 }

@@ -95,7 +95,13 @@ func (r *run) watch(ctx context.Context, giveUp func()) {
 			silentSince, seen = now, n
 			continue
 		}
-		if held || r.policy.Closed != nil && r.policy.Closed(now) {
+		if r.policy.Closed != nil && r.policy.Closed(now) {
+			// Nor does it count once the market opens, whose first message may
+			// take a moment.
+			silentSince = now
+			continue
+		}
+		if held {
 			continue
 		}
 		silent := now.Sub(silentSince)
