@@ -189,3 +189,53 @@ func TestReferenceComesInParts(t *testing.T) {
 		}
 	})
 }
+
+// While a provider does not answer, what is known serves on; it is asked at least
+// every five minutes, and all anew, without haste at first, when an hour has passed.
+func TestReferenceOutlastsAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		rest := newRESTServer(t, feeds.RESTConfig{PerMinute: 60000, Burst: 1000}, func(w http.ResponseWriter, _ string, _ int) {
+			switch at := time.Since(began); {
+			case at < time.Hour:
+				fmt.Fprint(w, "old")
+			case at < 7300*time.Second:
+				http.Error(w, "", http.StatusBadGateway)
+			default:
+				fmt.Fprint(w, "new")
+			}
+		})
+		s, conn := referring(&feeds.Reference{REST: rest.REST, Weight: 1}, "http://x/a")
+		var rec recorder
+		stop := start(s, rec.emit)
+		time.Sleep(3700 * time.Second)
+		synctest.Wait()
+		before := len(rec.all())
+		conn().fail <- errTest
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if got := rec.all()[before:]; len(got) != 3 || got[2] != "reply old" {
+			t.Errorf("a connection during the outage was told %q", got)
+		}
+		_ = stop()
+	})
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		rest := newRESTServer(t, feeds.RESTConfig{PerMinute: 60000, Burst: 1000}, func(w http.ResponseWriter, _ string, _ int) {
+			if at := time.Since(began); at >= time.Hour && at < 7300*time.Second {
+				http.Error(w, "", http.StatusBadGateway)
+			}
+		})
+		s, _ := referring(&feeds.Reference{REST: rest.REST, Weight: 1}, "http://x/a")
+		var rec recorder
+		stop := start(s, rec.emit)
+		time.Sleep(2*time.Hour + 10*time.Minute)
+		_ = stop()
+		want := []string{"0 /a"}
+		for _, at := range []int{3600, 3605, 3615, 3635, 3675, 3755, 3915, 4215, 4515, 4815, 5115, 5415, 5715, 6015, 6315, 6615, 6915,
+			7200, 7205, 7215, 7235, 7275, 7355} {
+			want = append(want, fmt.Sprintf("%d /a", at))
+		}
+		rest.want(t, want...)
+	})
+}

@@ -150,6 +150,44 @@ func TestRESTHeedsRefusals(t *testing.T) {
 	}
 }
 
+// A wait that the provider asked for is not made shorter by another answer, which
+// was on its way meanwhile, and holds for those too that already waited for the
+// budget when it came.
+func TestRESTHeedsTheLongestRefusal(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		config feeds.RESTConfig
+		want   []string
+	}{
+		{"two refusals", feeds.RESTConfig{PerMinute: 60000, Burst: 1000}, []string{"0 /a", "0.25 /b", "61 /c"}},
+		{"waiting for the budget", feeds.RESTConfig{PerMinute: 30}, []string{"0 /a", "61 /b", "66 /c"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newRESTServer(t, tt.config, func(w http.ResponseWriter, path string, _ int) {
+					after := map[string]string{"/a": "60", "/b": "4"}[path]
+					if after == "" {
+						return
+					}
+					time.Sleep(time.Second)
+					w.Header().Set("Retry-After", after)
+					w.WriteHeader(http.StatusTooManyRequests)
+				})
+				var wg sync.WaitGroup
+				for _, path := range []string{"a", "b"} {
+					wg.Go(func() { _, _ = s.Get(t.Context(), "http://x/"+path, 1) })
+					time.Sleep(250 * time.Millisecond)
+				}
+				wg.Wait()
+				if _, err := s.Get(t.Context(), "http://x/c", 1); err != nil {
+					t.Error(err)
+				}
+				s.want(t, tt.want...)
+			})
+		})
+	}
+}
+
 func TestRESTIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -323,6 +361,34 @@ func TestSnapshotsAreAskedForAgain(t *testing.T) {
 		if len(rest.all()) != n {
 			t.Error("asked after the end")
 		}
+	})
+}
+
+// Once a book has come it can be asked for again, as who finds it useless must;
+// one that does not come is asked for every 15 s in the end, not less often, as it
+// is not trusted meanwhile.
+func TestSnapshotsStayAvailable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rest := newRESTServer(t, feeds.RESTConfig{PerMinute: 60000, Burst: 1000}, func(w http.ResponseWriter, path string, _ int) {
+			if path == "/down" {
+				http.Error(w, "", http.StatusInternalServerError)
+			}
+		})
+		s, conn := newReplying(rest.REST, 0, "down", "good")
+		var rec recorder
+		stop := start(s, rec.emit)
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if err := conn().snapshots.Ask("good"); err != nil {
+			t.Errorf("asked for anew: %v", err)
+		}
+		if err := conn().snapshots.Ask("down"); !errors.Is(err, feeds.ErrPending) {
+			t.Errorf("between two tries: %v", err)
+		}
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		_ = stop()
+		rest.want(t, "0 /down", "0 /good", "1 /down", "3 /down", "7 /down", "15 /down", "20 /good", "30 /down", "45 /down")
 	})
 }
 
