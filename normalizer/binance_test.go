@@ -207,6 +207,11 @@ func TestBinanceFuturesSequence(t *testing.T) {
 	r = newRig(t, "binance-usdm")
 	r.reply(url, image(120))
 	r.want(r.decode(futuresDepth(130, 140, 125, "7.6")), "gap BTCUSDT-PERP @binance-usdm +last")
+
+	// By one number is as much as by many.
+	r = newRig(t, "binance-usdm")
+	r.reply(url, image(120))
+	r.want(r.decode(futuresDepth(130, 140, 121, "7.6")), "gap BTCUSDT-PERP @binance-usdm +last")
 }
 
 func TestBinanceMessages(t *testing.T) {

@@ -81,6 +81,27 @@ func TestBitfinexSequence(t *testing.T) {
 		events, _ := r.refuse(CauseMissingField, `[17470,[90000,3,0.70]]`)
 		r.want(events, gap)
 	})
+	t.Run("asked for nothing but checksums", func(t *testing.T) {
+		r := newRig(t, "bitfinex")
+		r.decode(strings.Replace(bitfinexConf, "196608", "131072", 1), bitfinexBooked)
+		r.want(r.decode(`[17470,[90000,3,0.70]]`, `[17470,[90000,3,0.70]]`), set, set)
+	})
+	t.Run("not asked for on the new connection", func(t *testing.T) {
+		r := newRig(t, "bitfinex")
+		r.decode(bitfinexConf, bitfinexBooked, bitfinexImage)
+		r.control(feeds.Down)
+		r.control(feeds.Up)
+		r.decode(bitfinexBooked)
+		r.want(r.decode(`[17470,[90000,3,0.70]]`), set)
+	})
+	t.Run("after one that cannot be read", func(t *testing.T) {
+		r := newRig(t, "bitfinex")
+		r.decode(bitfinexConf, bitfinexBooked, bitfinexImage)
+		events, _ := r.refuse(CauseSyntax, `[17470,[90000,3,0.7`)
+		r.want(events, "gap BTC-USD @bitfinex +last")
+		// Its book is lost, others are not.
+		r.want(r.decode(`[17470,[90000,3,0.70],3]`, `[17470,[90000,3,0.70],5]`), set, gap, set)
+	})
 	t.Run("new connection", func(t *testing.T) {
 		r := newRig(t, "bitfinex")
 		r.decode(bitfinexConf, bitfinexBooked, bitfinexImage)
@@ -91,6 +112,18 @@ func TestBitfinexSequence(t *testing.T) {
 		r.want(events)
 		r.want(r.decode(bitfinexConf, strings.Replace(bitfinexBooked, "17470", "9", 1), `[9,[90000,3,0.70],1]`, `[9,[90000,3,0.70],2]`), set, set)
 	})
+}
+
+// Between the messages of one change the book may be crossed; an image is whole.
+func TestBitfinexChangesArePiecemeal(t *testing.T) {
+	r := newRig(t, "bitfinex")
+	r.decode(bitfinexConf, bitfinexBooked)
+	for message, want := range map[string]bool{bitfinexImage: false, bitfinexSet: true} {
+		events := r.decode(message)
+		if got := events[len(events)-1].Flags&market.FlagPiecemeal != 0; got != want {
+			t.Errorf("%s: piecemeal %t", message, got)
+		}
+	}
 }
 
 func TestBitfinexChannels(t *testing.T) {

@@ -32,6 +32,21 @@ func bybitU(message, u string) string {
 	return strings.NewReplacer(`"u":177400508`, `"u":`+u, `"u":177400507`, `"u":`+u).Replace(message)
 }
 
+// A new connection has no ticker to merge changes into, and its book may be of
+// another depth.
+func TestBybitStateIsForgottenWithTheConnection(t *testing.T) {
+	r := newBybitRig(t, "linear")
+	r.decode(bybitSnapshot, bybitFull)
+	r.refuse(CauseBadValue, bybitOne)
+	for _, k := range []feeds.FrameKind{feeds.Down, feeds.Up} {
+		if _, err := r.d.Decode(nil, feeds.Frame{Kind: k, URL: "wss://stream.bybit.com/v5/public/linear", Received: received}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.want(r.decode(bybitPart))
+	r.want(r.decode(bybitOne)[:1], "clear BTC-USDT-PERP @bybit depth=0 +snapshot")
+}
+
 func TestBybitMessages(t *testing.T) {
 	r := newBybitRig(t, "linear")
 	events := r.decode(bybitAck, bybitSnapshot, bybitDelta, bybitTrade, bybitFull, bybitPart, `{"success":true,"ret_msg":"pong","conn_id":"x","req_id":"2","op":"ping"}`)

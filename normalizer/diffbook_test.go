@@ -1,6 +1,7 @@
 package normalizer
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/quotewire/quotewire/market"
@@ -125,4 +126,83 @@ func TestClockSetBack(t *testing.T) {
 	image(5000, false)
 	take(1400, diffWait)
 	image(5000, true)
+}
+
+// The orders of the changes that are kept stay with their changes when these are
+// moved.
+func TestKeptOrdersStayWithTheirChanges(t *testing.T) {
+	var b diffBook
+	held := 0
+	if _, _, ok := b.takeImage(diffContiguous, 0, 0); !ok {
+		t.Fatal("the image is of no use")
+	}
+	for i := range uint64(1000) {
+		events := make([]market.Event, 3)
+		for k := range events {
+			e := &events[k]
+			e.Kind, e.Price, e.Size = market.KindOrder, market.Price(i), 1
+			id, _ := market.ParseOrderID(fmt.Sprintf("%d-%d", i, k))
+			e.SetOrder(id)
+		}
+		b.take(diffContiguous, diff{first: i + 1, last: i + 1}, events, &held)
+		for n := b.head; n < len(b.diffs); n++ {
+			levels, orders := b.levelsOf(n)
+			if len(levels) != 3 || len(orders) != 3 {
+				t.Fatalf("change %d has %d levels and %d orders", b.diffs[n].first, len(levels), len(orders))
+			}
+			for k, o := range orders {
+				if want := fmt.Sprintf("%d-%d", b.diffs[n].first-1, k); o.id.String() != want || uint64(levels[k].price) != b.diffs[n].first-1 {
+					t.Fatalf("order %s at %d, want %s", o.id, levels[k].price, want)
+				}
+			}
+		}
+	}
+}
+
+// After a loss an image is too old that is older than the one before, also where
+// no change had come since.
+func TestImageAfterALossIsNotOlderThanTheLast(t *testing.T) {
+	for _, image := range []uint64{11, 12} {
+		var b diffBook
+		held := 0
+		b.take(diffContiguous, diff{first: 10, last: 10}, nil, &held)
+		if _, _, ok := b.takeImage(diffContiguous, 12, 0); !ok {
+			t.Fatal("the first image is of no use")
+		}
+		b.begin(&held)
+		if _, _, ok := b.takeImage(diffContiguous, image, 0); ok != (image == 12) {
+			t.Errorf("an image of %d after one of 12: taken %t", image, ok)
+		}
+	}
+}
+
+// Images by time are as old as they are in microseconds.
+func TestImageThatIsTooOld(t *testing.T) {
+	const s, us = 1_000_000_000, 1_000_000
+	for _, c := range []struct {
+		age  uint64 // s
+		want bool
+	}{{0, true}, {29, true}, {31, false}} {
+		var b diffBook
+		held := 0
+		b.takeImage(diffTimed, 900*us, 900*s)
+		b.take(diffTimed, diff{last: 1000 * us, time: 1000 * s, received: 1000 * s}, levelEvents(1), &held)
+		// Only its age is in question: nothing is kept that it could lack.
+		b.head, b.base = len(b.diffs), len(b.levels)
+		if _, _, ok := b.takeImage(diffTimed, (1000-c.age)*us, 1000*s); ok != c.want {
+			t.Errorf("%d s old: taken %t", c.age, ok)
+		}
+	}
+}
+
+// What is dropped because a clock was set forward is not counted any more.
+func TestDroppedChangesAreNotCounted(t *testing.T) {
+	const s, us = 1_000_000_000, 1_000_000
+	var b diffBook
+	held := 0
+	b.take(diffTimed, diff{last: 1 * us, time: 1 * s, received: 1 * s}, levelEvents(5), &held)
+	b.take(diffTimed, diff{last: 3601 * us, time: 3601 * s, received: 2 * s}, levelEvents(3), &held)
+	if n := len(b.levels) - b.base; n != 3 || held != n {
+		t.Errorf("%d levels kept, %d counted", n, held)
+	}
 }

@@ -41,6 +41,19 @@ func TestGeminiMessages(t *testing.T) {
 		"trade BTC-USD @gemini 90000.20x0.02 buy id=3575573061 +prior +last")
 }
 
+// What was told as it happened is not told again by the image of a new
+// subscription.
+func TestGeminiPrintsOnce(t *testing.T) {
+	r := newRig(t, "gemini")
+	r.control(feeds.Up)
+	r.decode(geminiImage, geminiTrade)
+	for _, e := range r.decode(strings.Replace(geminiImage, "3575573054", "3575573060", 1)) {
+		if e.Kind == market.KindTrade {
+			t.Errorf("told again: %s", r.show(e))
+		}
+	}
+}
+
 // What has no list of prints is never taken for an image, also where the image
 // was lost or could not be read.
 func TestGeminiImageIsKnownByItsPrints(t *testing.T) {
@@ -52,6 +65,7 @@ func TestGeminiImageIsKnownByItsPrints(t *testing.T) {
 	r.want(events, "gap BTC-USD @gemini +last")
 	r.want(r.decode(geminiChange), "level BTC-USD @gemini bid 90000.10x0 +last")
 	r.want(r.decode(`{"type":"l2_updates","symbol":"NEWUSD","changes":[],"trades":[],"auction_events":[]}`), "clear NEW-USD @gemini depth=0 +snapshot +last")
+	r.want(r.decode(`{"type":"l2_updates","symbol":"NEWUSD","changes":[],"auction_events":[]}`), "clear NEW-USD @gemini depth=0 +snapshot +last")
 }
 
 func TestGeminiRefusals(t *testing.T) {

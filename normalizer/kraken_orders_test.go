@@ -43,6 +43,19 @@ func TestKrakenOrders(t *testing.T) {
 	}
 }
 
+// An order's own time may be from before the message: a book's time does not go
+// back.
+func TestKrakenOrdersTimeDoesNotGoBack(t *testing.T) {
+	r := newRig(t, "kraken")
+	newest := r.decode(krakenL3Ack, krakenL3Snapshot, krakenL3Update)[9].Time
+	old := strings.NewReplacer("18:20:56.1Z", "18:19:00Z", "18:20:56.507266986Z", "18:19:01Z").Replace(krakenL3Update)
+	for _, e := range r.decode(old) {
+		if e.Time != newest {
+			t.Errorf("%s is of %d, the message before of %d", e.Kind, e.Time, newest)
+		}
+	}
+}
+
 // What is wrong with orders makes a gap of their book.
 func TestKrakenOrdersRefused(t *testing.T) {
 	for cause, replace := range map[Cause][2]string{

@@ -54,6 +54,7 @@ func TestKrakenDepthOfTheSnapshot(t *testing.T) {
 		{10, 3, 10}, {1000, 3, 1000}, {25, 25, 25},
 		// Data may come before the ack.
 		{0, 10, 10}, {0, 25, 25}, {0, 100, 100}, {0, 500, 500}, {0, 1000, 1000},
+		{10, 25, 25}, // the ack was of a subscription before
 		{0, 3, 10}, {0, 11, 25}, {0, 501, 1000}, {0, 0, 10},
 	} {
 		r := newRig(t, "kraken")
@@ -86,6 +87,19 @@ func TestKrakenDepthIsForgottenWithTheConnection(t *testing.T) {
 	r.decode(fmt.Sprintf(krakenAck, 100))
 	r.control(feeds.Down)
 	r.want(r.decode(krakenSnapshot)[:1], "clear BTC-USD @kraken depth=10 +snapshot")
+}
+
+// So is which channel a book came over, and what the venue said of itself.
+func TestKrakenStateIsForgottenWithTheConnection(t *testing.T) {
+	r := newRig(t, "kraken")
+	r.decode(krakenSnapshot)
+	r.refuse(CauseBadValue, strings.ReplaceAll(krakenL3Snapshot, "MATIC", "BTC"))
+	r.decode(`{"channel":"status","type":"update","data":[{"system":"maintenance"}]}`)
+	r.control(feeds.Down)
+	r.control(feeds.Up)
+	r.want(r.decode(strings.ReplaceAll(krakenL3Snapshot, "MATIC", "BTC"))[:2],
+		"clear BTC-USD @kraken depth=10 +snapshot",
+		"order BTC-USD @kraken add O6ZQNQ-BXL4E-5WGINO bid 0.5629x111.56125344 +snapshot")
 }
 
 func TestKrakenInstrumentIsToldBeforeTheFirstSnapshotAndWhenItChanges(t *testing.T) {

@@ -116,6 +116,14 @@ func TestOKXUnsubscribedBook(t *testing.T) {
 	r.want(r.decode(left))
 }
 
+// The other channel of a book can be followed once the one has been left.
+func TestOKXAnotherChannelAfterTheOneIsLeft(t *testing.T) {
+	r := newRig(t, "okx")
+	r.decode(okxSnapshot, `{"event":"unsubscribe","arg":{"channel":"books","instId":"BTC-USDT"}}`)
+	r.want(r.decode(`{"arg":{"channel":"books5","instId":"BTC-USDT"},"data":[{"asks":[["2","1"]],"bids":[["1","1"]],"ts":"1","seqId":5}]}`),
+		"clear BTC-USDT @okx depth=0 +snapshot", "level BTC-USDT @okx ask 2x1 +snapshot", "level BTC-USDT @okx bid 1x1 +snapshot +last")
+}
+
 func TestOKXRefusals(t *testing.T) {
 	const gap = "gap BTC-USDT @okx +last"
 	for _, c := range []struct {
