@@ -65,3 +65,14 @@ func (a *attempt) do(fd uintptr) bool {
 		return true
 	}
 }
+
+// readable reports whether a socket has something to read, an end included.
+func readable(fd uintptr) bool {
+	fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(fds[:], 0)
+		if !errors.Is(err, unix.EINTR) {
+			return n != 0 // what is wrong, the read tells
+		}
+	}
+}

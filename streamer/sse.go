@@ -69,7 +69,6 @@ func (h *Hub) serveEvents(w http.ResponseWriter, r *http.Request) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		defer h.unregister(s)
 		c.serve(c.readNothing)
 	}()
 	if body {

@@ -2,7 +2,10 @@ package streamer
 
 import (
 	"cmp"
+	"context"
+	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/quotewire/quotewire/market"
@@ -126,7 +129,7 @@ func (s *session) newFollows(req *wire.Request, patterns []string) []follow {
 			return f.pattern == p && f.request.Venue == req.Venue && s.terms(&f.request, 0) == s.terms(req, 0)
 		})
 		if !known {
-			out = append(out, follow{p, terms})
+			out = append(out, follow{strings.Clone(p), terms}) // not with the rest of the request
 		}
 	}
 	return out
@@ -236,6 +239,9 @@ const auditStreams = 500
 
 // audit writes down what was subscribed. Under control.
 func (s *session) audit(req *wire.Request, streams []wire.Granted) {
+	if !s.hub.cfg.Audit.Enabled(context.Background(), slog.LevelInfo) {
+		return
+	}
 	for part := range slices.Chunk(streams, auditStreams) {
 		s.hub.cfg.Audit.Info(string(req.Op), "session", s.id, "key", s.who(), "address", s.remote, "channel", req.Channel.String(), "streams", part)
 	}
@@ -368,10 +374,26 @@ func (s *session) granted(t *topic, scale *market.Scale, req *wire.Request) wire
 		}
 	}
 	if *scale != (market.Scale{}) {
-		d := [2]int{int(scale.Price), int(scale.Size)}
-		g.PriceDecimals, g.SizeDecimals = &d[0], &d[1]
+		g.PriceDecimals, g.SizeDecimals = decimals(scale.Price), decimals(scale.Size)
 	}
 	return g
+}
+
+// smallDecimals are the numbers of decimals that acks have, for all of them.
+var smallDecimals = func() (out [32]int) {
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}()
+
+// decimals returns a number of decimals to be read, not written.
+func decimals[T ~int8 | ~uint8](n T) *int {
+	if i := int(n); i >= 0 && i < len(smallDecimals) {
+		return &smallDecimals[i]
+	}
+	i := int(n)
+	return &i
 }
 
 // takeIn subscribes instruments that are new and match a pattern.

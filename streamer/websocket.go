@@ -1,15 +1,12 @@
 package streamer
 
 import (
-	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -76,18 +73,18 @@ func (h *Hub) serveStream(up *websocket.Upgrader) http.HandlerFunc {
 		if s == nil {
 			return
 		}
-		hj := &hijacker{ResponseWriter: w}
-		conn, err := up.Upgrade(hj, r, nil)
+		conn, err := up.Upgrade(w, r, nil)
 		if err != nil {
 			s.end(reasonHandshake)
 			h.unregister(s)
 			return // Upgrade has answered
 		}
-		hj.conn.handed.Store(true)
+		// From here on the library has nothing to do with the connection: it would send
+		// close frames of its own between, and set deadlines that hit a write under way.
 		if conn.Subprotocol() == wire.SubprotocolProto {
 			s.format = wire.FormatProto
 		}
-		c := &socket{session: s, conn: conn, net: hj.conn.Conn, raw: rawConn(hj.conn.Conn), written: make(chan struct{}),
+		c := &socket{session: s, requests: true, net: conn.NetConn(), raw: rawConn(conn.NetConn()), written: make(chan struct{}),
 			deflate: h.cfg.Compression && offersDeflate(r.Header)}
 		if n := h.cfg.SocketBuffer; n > 0 {
 			limitUnsent(c.net, n)
@@ -104,10 +101,8 @@ func (h *Hub) serveStream(up *websocket.Upgrader) http.HandlerFunc {
 		// The handler returns: what the HTTP server holds for it, buffers and a
 		// grown stack, is more than all that a session needs.
 		writer.pulse(s, h.cfg.Now())
-		go func() {
-			defer h.unregister(s)
-			c.serve(c.read)
-		}()
+		c.alive() // not by the reader, whose stack is to stay small
+		go c.serve(c.read)
 	}
 }
 
@@ -119,58 +114,19 @@ func subscribes(q url.Values) bool {
 	return len(q) > 0
 }
 
-// hijacker hands the upgrader a connection that can be muted.
-type hijacker struct {
-	http.ResponseWriter
-	conn *mutedConn
-}
-
-// Hijack implements http.Hijacker.
-func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	c, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	h.conn = &mutedConn{Conn: c}
-	return h.conn, rw, nil
-}
-
-// mutedConn is a connection as the library sees it. Once it has been handed over
-// only the session's writer writes: the library would send close frames of its
-// own between, and set deadlines that hit a write under way.
-type mutedConn struct {
-	net.Conn
-	handed atomic.Bool
-}
-
-// Write implements net.Conn.
-func (c *mutedConn) Write(b []byte) (int, error) {
-	if c.handed.Load() {
-		return len(b), nil
-	}
-	return c.Conn.Write(b)
-}
-
-// SetWriteDeadline implements net.Conn.
-func (c *mutedConn) SetWriteDeadline(t time.Time) error {
-	if c.handed.Load() {
-		return nil
-	}
-	return c.Conn.SetWriteDeadline(t)
-}
-
 // socket is a session's connection, a WebSocket or a stream of events: a goroutine of its own reads
 // requests; who has the session's turn writes frames, straight to the network
 // connection.
 type socket struct {
-	session *session
-	conn    *websocket.Conn // for reading only; nil of events
-	net     net.Conn
-	raw     syscall.RawConn // to write without waiting; nil where that cannot be done
-	written chan struct{}   // closed after the last words
-	deflate bool            // the client takes compressed messages
-	bare    bool            // of a client in the same process: what is written goes into frame as it is
-	frame   []byte          // of who has the turn
+	session  *session
+	requests bool // it is a WebSocket, on which a client can ask and say a last word
+	net      net.Conn
+	raw      syscall.RawConn // to write and to wait without a stack; nil where that cannot be done
+	written  chan struct{}   // closed after the last words
+	bad      int             // requests in a row that were bad; the reader's
+	deflate  bool            // the client takes compressed messages
+	bare     bool            // of a client in the same process: what is written goes into frame as it is
+	frame    []byte          // of who has the turn
 
 	// Of who has the turn.
 	lag     int64   // ms, the most since the last heartbeat
@@ -182,10 +138,15 @@ type socket struct {
 	budget  *budget // nil: none
 }
 
-// serve reads requests until the session ends, and waits for its last words.
+// serve reads until the session ends, waits for its last words, and ends all that it
+// holds.
 func (c *socket) serve(read func() string) {
+	c.close(read())
+}
+
+func (c *socket) close(reason string) {
 	s := c.session
-	reason := read()
+	defer s.hub.unregister(s)
 	s.end(reason)
 	<-c.written
 	switch reason {
@@ -196,66 +157,6 @@ func (c *socket) serve(read func() string) {
 		_, _ = io.Copy(io.Discard, c.net)
 	}
 	_ = c.net.Close()
-}
-
-// read handles requests until the connection or the client's manners fail, and
-// returns the reason.
-func (c *socket) read() string {
-	s, cfg := c.session, &c.session.hub.cfg
-	c.conn.SetReadLimit(wire.MaxRequestBytes)
-	c.alive()
-	c.conn.SetPongHandler(func(string) error { c.alive(); return nil })
-	c.conn.SetPingHandler(func(data string) error {
-		c.alive()
-		s.mu.Lock()
-		s.pong, s.hasPong = []byte(data), true
-		s.arrange(0)
-		s.mu.Unlock()
-		return nil
-	})
-	c.conn.SetCloseHandler(func(int, string) error { return nil })
-	bad := 0
-	for {
-		_, r, err := c.conn.NextReader()
-		var text []byte
-		if err == nil {
-			// The library's limit is on what was sent, not on what it decompresses to.
-			text, err = io.ReadAll(io.LimitReader(r, wire.MaxRequestBytes+1))
-		}
-		switch {
-		case s.over():
-			return s.endReason()
-		case len(text) > wire.MaxRequestBytes:
-			return reasonLarge
-		case err != nil:
-			return whyRead(err)
-		}
-		c.alive()
-		switch {
-		case !s.limit.Allow():
-			bad++
-			s.refuse(&wire.Error{Code: wire.CodeRateLimited, Message: fmt.Sprintf("at most %d requests a second", cfg.RequestRate), RetryAfter: 1000})
-		case c.handle(text):
-			bad++
-		default:
-			bad = 0
-		}
-		if bad >= maxBad {
-			return reasonAbuse
-		}
-	}
-}
-
-// handle does a request on a stack of its own: reading one grows a stack fourfold,
-// and the reader's is kept as long as the connection.
-func (c *socket) handle(text []byte) (bad bool) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		bad = c.session.handle(text)
-	}()
-	<-done
-	return bad
 }
 
 // alive gives the client time until it must be heard of again.
@@ -286,7 +187,7 @@ func whyRead(err error) string {
 func (c *socket) hurry() {
 	end := c.session.ended.Load().at
 	_ = c.net.SetWriteDeadline(end.Add(closeGrace))
-	if c.conn == nil {
+	if !c.requests {
 		_ = c.net.SetReadDeadline(end) // a client of events has no last words
 		return
 	}

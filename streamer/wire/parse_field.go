@@ -6,7 +6,9 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/quotewire/quotewire/market"
 )
@@ -140,8 +142,8 @@ func (r *Request) set(f Field, raw json.RawMessage) *refusal {
 }
 
 func (r *Request) setSymbols(raw json.RawMessage) *refusal {
-	var texts []string
-	plain := json.Unmarshal(raw, &texts) == nil && !slices.Contains(texts, "")
+	texts := textsOf(raw)
+	plain := texts != nil || json.Unmarshal(raw, &texts) == nil && !slices.Contains(texts, "")
 	var elements []json.RawMessage // to tell what is wrong
 	if !plain {
 		if texts = nil; json.Unmarshal(raw, &elements) != nil {
@@ -158,12 +160,14 @@ func (r *Request) setSymbols(raw json.RawMessage) *refusal {
 	symbols := make([]string, 0, n)
 	seen := make(map[string]bool, n)
 	for i := range n {
-		var s string
-		if plain {
-			s = texts[i]
-		} else if !unmarshalString(elements[i], &s) {
-			return bad(`field "symbols": want texts, got %s`, quoteCut(string(elements[i])))
+		if !plain {
+			var text string
+			if !unmarshalString(elements[i], &text) {
+				return bad(`field "symbols": want texts, got %s`, quoteCut(string(elements[i])))
+			}
+			texts = append(texts, text)
 		}
+		s := texts[i]
 		if err := CheckPattern(s); err != nil {
 			return bad(`field "symbols": %s`, err)
 		}
@@ -174,6 +178,40 @@ func (r *Request) setSymbols(raw json.RawMessage) *refusal {
 	}
 	r.Symbols = symbols
 	return nil
+}
+
+// textsOf reads a list of texts without escapes, as nearly all are, into one piece of
+// memory: a server has many clients, and what each leaves behind lies between what is
+// kept. nil where the list is another, or none.
+func textsOf(raw json.RawMessage) []string {
+	for _, c := range raw {
+		if c < ' ' || c == '\\' || c >= utf8.RuneSelf {
+			return nil
+		}
+	}
+	s := string(raw)
+	if len(s) < 2 || s[0] != '[' || s[len(s)-1] != ']' {
+		return nil
+	}
+	s = s[1 : len(s)-1]
+	out := make([]string, 0, strings.Count(s, ",")+1)
+	for {
+		if s = strings.TrimLeft(s, " "); s == "" || s[0] != '"' {
+			return nil
+		}
+		text, rest, ok := strings.Cut(s[1:], `"`)
+		if !ok || text == "" {
+			return nil
+		}
+		out = append(out, text)
+		if s = strings.TrimLeft(rest, " "); s == "" {
+			return out
+		}
+		if s[0] != ',' {
+			return nil
+		}
+		s = s[1:]
+	}
 }
 
 func (r *Request) setResume(raw json.RawMessage) *refusal {
