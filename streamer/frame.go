@@ -96,12 +96,15 @@ func (l *frameLog) oldest() uint64 {
 
 // find returns the index of the frame that leads on from seq, false if there is
 // none. It does not look past a snapshot: what is before it is of another epoch,
-// or cannot be joined to what is after. Only the owning lane calls it.
-func (l *frameLog) find(seq uint64) (index uint64, found bool) {
-	for i := l.head.Load(); i > l.oldest(); i-- {
+// or cannot be joined to what is after. Where frames may lead from a position to
+// itself (stays), the first that leads on from it is known only by the one before.
+// Only the owning lane calls it.
+func (l *frameLog) find(seq uint64, stays bool) (index uint64, found bool) {
+	i := l.head.Load()
+	for ; i > l.oldest(); i-- {
 		f := l.get(i - 1)
 		if f == nil || f.snapshot {
-			break
+			return index, found
 		}
 		switch {
 		case f.prev == seq:
@@ -110,7 +113,7 @@ func (l *frameLog) find(seq uint64) (index uint64, found bool) {
 			return index, true
 		}
 	}
-	return index, found
+	return index, found && (i == 0 || !stays)
 }
 
 // chunk is memory that holds messages of a topic that follow each other, nothing

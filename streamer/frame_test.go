@@ -69,7 +69,7 @@ func TestFrameLogFind(t *testing.T) {
 		{2, 0, false},  // before a snapshot
 		{1, 0, false},  // fell off
 	} {
-		if index, ok := l.find(tt.seq); ok != tt.ok || ok && index != tt.index {
+		if index, ok := l.find(tt.seq, false); ok != tt.ok || ok && index != tt.index {
 			t.Errorf("find(%d) = %d, %v, want %d, %v", tt.seq, index, ok, tt.index, tt.ok)
 		}
 	}
@@ -78,6 +78,26 @@ func TestFrameLogFind(t *testing.T) {
 	}
 	if l.get(0) != nil || l.get(5) != nil {
 		t.Error("frames that fell off, or are not there yet, were found")
+	}
+}
+
+// TestFrameLogFindStays: of a quote that became too old at 29 the message about that
+// comes first, and where it has fallen off nobody can go on from 29.
+func TestFrameLogFindStays(t *testing.T) {
+	l := newTestLog(4)
+	for i, f := range []*frame{{prev: 27, seq: 29}, {prev: 29, seq: 29}, {prev: 29, seq: 31}, {prev: 31, seq: 36}, {prev: 36, seq: 38}, {prev: 38, seq: 40}} {
+		l.append(f)
+		index, ok := l.find(29, true)
+		switch {
+		case i == 0 && ok, i > 0 && i < 4 && (!ok || index != 1), i >= 4 && ok:
+			t.Errorf("after %d frames find(29) = %d, %v", i+1, index, ok)
+		}
+	}
+	if index, ok := l.find(31, true); !ok || index != 3 {
+		t.Errorf("find(31) = %d, %v", index, ok)
+	}
+	if index, ok := l.find(29, false); !ok || index != 2 {
+		t.Errorf("where no frame stays, find(29) = %d, %v", index, ok)
 	}
 }
 

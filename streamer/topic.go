@@ -506,7 +506,7 @@ func (t *topic) attach(u *sub, s *session, from *wire.Position, now int64) {
 				u.scaled, u.scale = true, t.scale
 			}
 			s.pushStart(nothing)
-		} else if i, ok := t.log.find(from.Seq); ok {
+		} else if i, ok := t.log.find(from.Seq, t.key.maxAge > 0); ok {
 			u.next, u.placed, u.need = i, true, false
 			u.catchUp = true
 		}
