@@ -180,6 +180,7 @@ func TestPausedBarsHoldNoWatermark(t *testing.T) {
 type barReader struct {
 	*client
 	symbol map[uint64]string // by sid
+	epoch  map[uint64]string
 	seq    map[uint64]uint64
 	bars   map[string]map[int64]wire.Bar // by symbol and interval, by start
 	end    map[string]int64              // of the latest bar that was final, without a gap
@@ -195,9 +196,12 @@ func (r *barReader) fail(format string, args ...any) {
 func (r *barReader) take(m wire.Message) {
 	switch m := m.(type) {
 	case *wire.Snapshot:
-		if r.seq[m.SID] != 0 {
-			r.fail("a second snapshot")
+		// The first update of an instrument begins its epoch, and may come after the
+		// stream has begun.
+		if epoch, known := r.epoch[m.SID]; known && (epoch == m.Epoch || m.Epoch == "0") {
+			r.fail("a second snapshot in epoch %s", epoch)
 		}
+		r.epoch[m.SID] = m.Epoch
 		r.seq[m.SID] = m.Seq
 		r.symbol[m.SID] = m.Symbol
 		if m.Bar != nil {
@@ -297,7 +301,7 @@ func TestWatermarkIsNeverBroken(t *testing.T) {
 		}
 		s.applied()
 		for i := range 3 {
-			r := &barReader{client: s.dial(""), symbol: map[uint64]string{}, seq: map[uint64]uint64{}, bars: map[string]map[int64]wire.Bar{},
+			r := &barReader{client: s.dial(""), symbol: map[uint64]string{}, epoch: map[uint64]string{}, seq: map[uint64]uint64{}, bars: map[string]map[int64]wire.Bar{},
 				end: map[string]int64{}, until: map[string]int64{}, texts: map[string]string{}}
 			readers = append(readers, r)
 			interval := []string{"0", "100ms", "1s"}[i]
