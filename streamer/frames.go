@@ -147,8 +147,13 @@ func (f *frames) length(first byte) (uint64, error) {
 		_, err := io.ReadFull(f.src, b[6:])
 		return binary.BigEndian.Uint64(b[:]), err
 	case 127:
-		_, err := io.ReadFull(f.src, b[:])
-		return binary.BigEndian.Uint64(b[:]), err
+		if _, err := io.ReadFull(f.src, b[:]); err != nil {
+			return 0, err
+		}
+		if b[0]&0x80 != 0 {
+			return 0, websocket.ErrReadLimit // RFC 6455 forbids it
+		}
+		return binary.BigEndian.Uint64(b[:]), nil
 	}
 	return uint64(first), nil
 }

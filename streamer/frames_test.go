@@ -181,6 +181,8 @@ func FuzzFrames(f *testing.F) {
 	for seed := range uint64(20) {
 		f.Add(clientFrames(rand.New(rand.NewPCG(seed, 1))))
 	}
+	f.Add([]byte("\x81\xff\xff0000000")) // a length that the highest bit makes none
+	f.Add([]byte("\x81\xff0000000000"))  // too long, and it ends before its mask
 	f.Fuzz(func(t *testing.T, data []byte) { compareFrames(t, data) })
 }
 
