@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,34 +13,8 @@ import (
 	"time"
 
 	"github.com/quotewire/quotewire/feeds"
+	"github.com/quotewire/quotewire/feeds/feedtest"
 )
-
-// pipes is a server without a network, for clients within a synctest bubble.
-type pipes struct {
-	conns chan net.Conn
-	done  chan struct{}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	}
-}
-func (p *pipes) Close() error   { return nil }
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
-
-func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	a, b := net.Pipe()
-	select {
-	case p.conns <- b:
-		return a, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
 
 // restServer answers requests within a bubble and notes when they came.
 type restServer struct {
@@ -53,8 +26,8 @@ type restServer struct {
 }
 
 func newRESTServer(t *testing.T, c feeds.RESTConfig, answer func(w http.ResponseWriter, path string, n int)) *restServer {
-	p := &pipes{make(chan net.Conn), make(chan struct{})}
-	c.NetDial = p.dial
+	p := feedtest.NewPipe()
+	c.NetDial = p.Dial
 	s := &restServer{REST: feeds.NewREST(c), began: time.Now()}
 	hs := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
@@ -67,7 +40,7 @@ func newRESTServer(t *testing.T, c feeds.RESTConfig, answer func(w http.Response
 	go func() { defer close(served); _ = hs.Serve(p) }()
 	t.Cleanup(func() {
 		s.CloseIdle()
-		close(p.done)
+		_ = p.Close()
 		_ = hs.Close()
 		<-served
 	})

@@ -17,6 +17,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/quotewire/quotewire/feeds"
+	"github.com/quotewire/quotewire/feeds/feedtest"
 )
 
 // serve runs f for each connection and returns the address.
@@ -229,30 +230,6 @@ func (c wsConnector) Connect(ctx context.Context, _ *feeds.Attempt) (feeds.Conne
 	return ws, nil
 }
 
-// pipeListener hands out one end of a net.Pipe, so that a WebSocket lives in a
-// synctest bubble.
-type pipeListener struct {
-	conns chan net.Conn
-	done  chan struct{}
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-func (l *pipeListener) Close() error   { close(l.done); return nil }
-func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{} }
-
-func (l *pipeListener) dial(context.Context, string, string) (net.Conn, error) {
-	ours, theirs := net.Pipe()
-	l.conns <- theirs
-	return ours, nil
-}
-
 func TestPingsWhenIdle(t *testing.T) { testPings(t, false, 0) }
 
 func TestPingsAlways(t *testing.T) { testPings(t, true, 3) }
@@ -260,7 +237,7 @@ func TestPingsAlways(t *testing.T) { testPings(t, true, 3) }
 // testPings counts the pings of an idle minute, and of one with data.
 func testPings(t *testing.T, always bool, busy int) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &pipeListener{make(chan net.Conn), make(chan struct{})}
+		l := feedtest.NewPipe()
 		got := make(chan string, 100)
 		talk := make(chan struct{})
 		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -284,7 +261,7 @@ func testPings(t *testing.T, always bool, busy int) {
 			}
 		})}
 		go func() { _ = srv.Serve(l) }()
-		ws, err := feeds.DialWS(t.Context(), feeds.WSConfig{URL: "ws://pipe", NetDial: l.dial, PingEvery: 20 * time.Second, IdlePing: []byte("ping?"), PingAlways: always})
+		ws, err := feeds.DialWS(t.Context(), feeds.WSConfig{URL: "ws://pipe", NetDial: l.Dial, PingEvery: 20 * time.Second, IdlePing: []byte("ping?"), PingAlways: always})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -334,7 +311,7 @@ func TestUnansweredPings(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := &pipeListener{make(chan net.Conn), make(chan struct{})}
+				l := feedtest.NewPipe()
 				ctx, cancel := context.WithCancel(t.Context())
 				srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					conn, err := new(websocket.Upgrader).Upgrade(w, r, nil)
@@ -367,7 +344,7 @@ func TestUnansweredPings(t *testing.T) {
 					}
 				})}
 				go func() { _ = srv.Serve(l) }()
-				ws, err := feeds.DialWS(ctx, feeds.WSConfig{URL: "ws://pipe", NetDial: l.dial, PingEvery: every, PongWait: wait})
+				ws, err := feeds.DialWS(ctx, feeds.WSConfig{URL: "ws://pipe", NetDial: l.Dial, PingEvery: every, PongWait: wait})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -203,16 +203,13 @@ func (c *quoteContent) readFirmness(n *quoteState, w *orderbook.VenueView) {
 
 func (c *quoteContent) load(v *orderbook.View) {
 	c.scale = v.Scale
-	c.bid, c.ask = priceRange{}, priceRange{}
+	c.bid, c.ask, c.marked = priceRange{}, priceRange{}, false
 	c.read(v)
 	if c.key.venue != market.Consolidated {
 		c.next.at = 0
 		c.next.stale = c.tooOld(&c.next)
 	}
 	c.sent, c.next = c.next, c.sent
-	// Who resumes from a position at which the quote was not too old yet hears of it
-	// in the next message alone.
-	c.marked = c.sent.stale
 }
 
 func (c *quoteContent) delta(dst []byte, v *orderbook.View) ([]byte, bool) {

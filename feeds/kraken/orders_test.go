@@ -1,11 +1,9 @@
 package kraken
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/quotewire/quotewire/feeds"
+	"github.com/quotewire/quotewire/feeds/feedtest"
 )
 
 const (
@@ -108,33 +107,6 @@ func TestCredentialsAreHidden(t *testing.T) {
 	}
 }
 
-// pipes is a listener without a network, for a server within a synctest bubble.
-type pipes struct {
-	conns chan net.Conn
-	done  chan struct{}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	}
-}
-func (p *pipes) Close() error   { return nil }
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "pipe"} }
-
-func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	a, b := net.Pipe()
-	select {
-	case p.conns <- b:
-		return a, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
 // A second has 200 for subscriptions of orders, whose costs are 5, 25 and 100 a
 // symbol by depth ("Subscription limits"). Each says its depth and the token, and
 // so does what a resync takes back.
@@ -142,7 +114,7 @@ func TestOrdersKeepToTheirLimit(t *testing.T) {
 	for depth, cost := range map[int]int{10: 5, 100: 25, 1000: 100} {
 		t.Run(fmt.Sprint(depth), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := &pipes{make(chan net.Conn), make(chan struct{})}
+				p := feedtest.NewPipe()
 				type sent struct {
 					second int
 					request
@@ -173,7 +145,7 @@ func TestOrdersKeepToTheirLimit(t *testing.T) {
 				served := make(chan struct{})
 				go func() { defer close(served); _ = hs.Serve(p) }()
 				config := ordersConfig("ws://x/v2")
-				config.Depth, config.NetDial = depth, p.dial
+				config.Depth, config.NetDial = depth, p.Dial
 				config.Symbols = nil
 				const symbols = 100
 				for i := range symbols {
@@ -194,7 +166,7 @@ func TestOrdersKeepToTheirLimit(t *testing.T) {
 				}
 				synctest.Wait()
 				conn.Close()
-				close(p.done)
+				_ = p.Close()
 				_ = hs.Close()
 				<-served
 				close(requests)
