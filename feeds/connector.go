@@ -77,11 +77,10 @@ type keptMessage struct {
 // the stream. The payload is copied. After Connect has returned, messages come
 // from Next.
 func (a *Attempt) Received(payload []byte, binary bool) {
-	now := time.Now().UnixNano()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.kept) < maxKept {
-		a.kept = append(a.kept, keptMessage{kind: Data, received: now, binary: binary, payload: slices.Clone(payload)})
+		a.kept = append(a.kept, keptMessage{kind: Data, received: time.Now().UnixNano(), binary: binary, payload: slices.Clone(payload)})
 	}
 }
 

@@ -82,7 +82,12 @@ func (r *run) isUp() bool {
 // answers.
 func (r *run) emitUp(try *Attempt, conn Connection, cancel context.CancelCauseFunc) error {
 	r.told = ""
-	f := Frame{Kind: Up, Feed: r.s.Feed, Provider: r.s.Provider, Received: try.firstReceived()}
+	// The clock is read before what was kept is looked at: an answer may come between,
+	// and must not have come before Up.
+	f := Frame{Kind: Up, Feed: r.s.Feed, Provider: r.s.Provider, Received: time.Now().UnixNano()}
+	if first := try.firstReceived(); first != 0 {
+		f.Received = first
+	}
 	if c, ok := conn.(interface{ URL() string }); ok {
 		f.URL = c.URL()
 	}
