@@ -195,7 +195,7 @@ func parseShort[T ~string | ~[]byte](s T) (mantissa int64, decimals Decimals, ok
 		return m, 0, n > 0
 	}
 	point := i + 1
-	if s[i] != '.' || i == 0 || point == n {
+	if s[i] != '.' || i == 0 {
 		return 0, 0, false
 	}
 	for i = point; i < n; i++ {

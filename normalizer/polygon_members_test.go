@@ -3,6 +3,7 @@ package normalizer
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math/big"
 	"strconv"
 	"strings"
@@ -199,4 +200,20 @@ func TestPlainNumbersAreExact(t *testing.T) {
 			t.Fatalf("%s: %d at %d, ends at %d", s, v.mantissa, v.decimals, end)
 		}
 	})
+}
+
+// TestManySymbols: each of more symbols than are found without the map is taken for
+// itself, though some must share a place there.
+func TestManySymbols(t *testing.T) {
+	r := newRig(t, "polygon")
+	const n = 3 * recentSymbols
+	for range 2 {
+		for i := range n {
+			symbol := fmt.Sprintf("%c%c%c%c", 'A'+i%26, 'A'+i/26%26, 'A'+i/676%26, 'Z'-i%3)
+			events := r.decode("[" + strings.Replace(polygonT, "MSFT", symbol, 1) + "]")
+			if len(events) != 1 || r.dir.Symbol(events[0].Instrument) != symbol {
+				t.Fatalf("%s is taken for %s", symbol, r.dir.Symbol(events[0].Instrument))
+			}
+		}
+	}
 }

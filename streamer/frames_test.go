@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"github.com/klauspost/compress/flate"
 
 	"github.com/quotewire/quotewire/streamer/wire"
 )
@@ -197,3 +198,28 @@ func TestFramesOfNothingTakeNoMemory(t *testing.T) {
 		t.Errorf("%d bytes", cap(f.text))
 	}
 }
+
+// TestUnpackIsBounded: of a message of 64 MiB no more is unpacked than
+// shows that it is too long.
+func TestUnpackIsBounded(t *testing.T) {
+	var packed bytes.Buffer
+	w, err := flate.NewWriter(&packed, flate.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.CopyN(w, zeros{}, 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := unpack(bytes.TrimSuffix(packed.Bytes(), []byte(deflateTail)))
+	if err != nil || len(text) != wire.MaxRequestBytes+1 {
+		t.Errorf("%d bytes, %v", len(text), err)
+	}
+}
+
+// zeros is an endless source.
+type zeros struct{}
+
+func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }

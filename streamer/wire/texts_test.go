@@ -15,6 +15,7 @@ func TestTextsOf(t *testing.T) {
 		`[ "A" , "B" ]`:      true,
 		`["A,B","]"]`:        true,
 		`["A" "B"]`:          false,
+		`["A"x"B"]`:          false,
 		`["A",]`:             false,
 		`["A",,"B"]`:         false,
 		`["A"`:               false,
