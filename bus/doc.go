@@ -85,7 +85,10 @@
 // documentation. They see everything of a node as down within three heartbeats
 // of its death, at once when NATS is lost, and an instrument that waits for a
 // snapshot for as long as that as resyncing. They never see a book of which
-// nobody knows that it is current.
+// nobody knows that it is current. A Subscriber that stood still itself reads
+// what waits for it first: it gives up who is still silent when a message that
+// it sent to its own inbox has come back, or, where NATS is mute, has been out
+// for SubscriberConfig.RequestTimeout.
 //
 // # Bounds
 //

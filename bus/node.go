@@ -37,7 +37,7 @@ func (s *Subscriber) node(name []byte) *node {
 // hear notes that the node lives. If it was not known to, what was heard of its
 // instruments may be incomplete.
 func (s *Subscriber) hear(n *node) {
-	n.heard = time.Now()
+	n.heard = s.now()
 	if !n.alive {
 		n.alive, n.wantList, s.listDue = true, true, true
 	}
@@ -109,7 +109,7 @@ func (s *Subscriber) wantLists() {
 }
 
 func (s *Subscriber) askList() {
-	s.listAsked, s.listDue = time.Now(), false
+	s.listAsked, s.listDue = s.now(), false
 	// Not connected, or closing: it is repeated as long as a list is wanted.
 	_ = s.nc.PublishRequest(s.cfg.Subjects.Instruments(), s.inbox+".list", nil)
 }
@@ -154,13 +154,7 @@ func (s *Subscriber) housekeep(now time.Time) {
 	if !s.connected {
 		return
 	}
-	for _, n := range s.nodes {
-		if n.alive && now.Sub(n.heard) >= missedHeartbeats*n.interval {
-			s.log.Warn("feed node is silent", "node", n.name, "for", now.Sub(n.heard))
-			s.count.NodesLost++
-			s.nodeDown(n, orderbook.CauseLost)
-		}
-	}
+	s.sound(now)
 	for r, at := range s.asked {
 		if now.Sub(at) >= s.cfg.RequestTimeout {
 			s.count.Timeouts++
@@ -171,10 +165,6 @@ func (s *Subscriber) housekeep(now time.Time) {
 	for r := range s.waiting {
 		if _, asked := s.asked[r]; !asked {
 			s.want(r) // the answer was of no use
-		}
-		if r.node != nil && !r.down && now.Sub(r.since) >= missedHeartbeats*r.node.interval {
-			// A book late by milliseconds is late; by seconds it is wrong.
-			s.blank(r, orderbook.StateResyncing, orderbook.CauseGap)
 		}
 	}
 	if now.Sub(s.audited) >= s.cfg.Audit {

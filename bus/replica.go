@@ -209,7 +209,7 @@ func (s *Subscriber) behind(r *replica, n *node, epoch, seq uint64) {
 // gap makes the replica wait for a snapshot.
 func (s *Subscriber) gap(r *replica) {
 	if !r.waits {
-		r.waits, r.since = true, time.Now()
+		r.waits, r.since = true, s.now()
 		s.waiting[r] = struct{}{}
 	}
 	if _, asked := s.asked[r]; !asked {
@@ -286,7 +286,7 @@ func (s *Subscriber) ask() {
 		}
 		k++
 		r.want = false
-		s.asked[r] = time.Now()
+		s.asked[r] = s.now()
 		s.count.Requests++
 		// If it fails we are not connected any longer, and begin anew.
 		_ = s.nc.PublishRequest(s.cfg.Subjects.Snapshot(r.symbol), s.inbox+".snapshot."+Token(r.symbol), nil)
@@ -310,7 +310,7 @@ func (s *Subscriber) blank(r *replica, state orderbook.State, cause orderbook.Ca
 	if !r.shown {
 		return
 	}
-	now := time.Now().UnixNano()
+	now := s.now().UnixNano()
 	u := &s.u
 	r.made++
 	*u = orderbook.Update{

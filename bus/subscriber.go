@@ -124,21 +124,26 @@ type Subscriber struct {
 	parts      assembler
 	u          orderbook.Update
 
-	replicas  map[string]*replica // by symbol
-	nodes     map[string]*node
-	waiting   map[*replica]struct{}
-	wanted    []*replica // to be asked for
-	asked     map[*replica]time.Time
-	heldBytes int
-	listAsked time.Time
-	listDue   bool // do not wait for the next regular time
-	audited   time.Time
-	complaint time.Time // last log line about a malformed message
-	updatesAt string    // prefixes of subjects
-	nodesAt   string
-	newsAt    string
-	marksAt   string
-	marked    int64 // watermark that the sinks were given last
+	replicas   map[string]*replica // by symbol
+	nodes      map[string]*node
+	waiting    map[*replica]struct{}
+	wanted     []*replica // to be asked for
+	asked      map[*replica]time.Time
+	heldBytes  int
+	listAsked  time.Time
+	listDue    bool // do not wait for the next regular time
+	audited    time.Time
+	complaint  time.Time // last log line about a malformed message
+	updatesAt  string    // prefixes of subjects
+	nodesAt    string
+	newsAt     string
+	marksAt    string
+	soundingAt string
+	marked     int64 // watermark that the sinks were given last
+	sounding   sounding
+
+	// now is time.Now but in tests of what time does.
+	now func() time.Time
 
 	count SubscriberCounters
 
@@ -152,7 +157,7 @@ func NewSubscriber(cfg SubscriberConfig) (*Subscriber, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("new subscriber: %w", err)
 	}
-	return &Subscriber{
+	s := &Subscriber{
 		cfg:       cfg,
 		log:       cfg.Logger.With("component", "bus-subscriber"),
 		msgs:      make(chan *nats.Msg, cfg.Queue),
@@ -163,6 +168,7 @@ func NewSubscriber(cfg SubscriberConfig) (*Subscriber, error) {
 		epoch:     1<<63 | rand.Uint64(),
 		nc:        cfg.Conn,
 		dec:       *newDecoder(cfg.Directory),
+		now:       time.Now,
 		replicas:  make(map[string]*replica),
 		nodes:     make(map[string]*node),
 		waiting:   make(map[*replica]struct{}),
@@ -171,7 +177,9 @@ func NewSubscriber(cfg SubscriberConfig) (*Subscriber, error) {
 		nodesAt:   strings.TrimSuffix(cfg.Subjects.AllNodes(), "*"),
 		marksAt:   strings.TrimSuffix(cfg.Subjects.AllWatermarks(), "*"),
 		newsAt:    strings.TrimSuffix(cfg.Subjects.AllAnnounces(), "*"),
-	}, nil
+	}
+	s.soundingAt = s.inbox + ".sounding"
+	return s, nil
 }
 
 // Run subscribes and hands on updates until ctx ends, and returns its error. On
@@ -233,7 +241,7 @@ func (s *Subscriber) Run(ctx context.Context) error {
 		case <-tick.C:
 			s.checkConnection()
 			s.noteLoss()
-			s.housekeep(time.Now())
+			s.housekeep(s.now())
 			s.ask()
 			tick.Reset(s.tickTime())
 		case <-ctx.Done():
@@ -275,6 +283,7 @@ func (s *Subscriber) checkConnection() {
 		}
 		s.allDown(orderbook.CauseLost)
 		s.parts = assembler{lost: s.parts.lost}
+		s.sounding.sent = time.Time{}
 	}
 	s.reconnects = n
 	if now && !s.connected {
@@ -285,7 +294,7 @@ func (s *Subscriber) checkConnection() {
 // up begins anew on a connection.
 func (s *Subscriber) up() {
 	s.connected = true
-	s.audited = time.Now()
+	s.audited = s.now()
 	s.askList()
 }
 
@@ -336,9 +345,12 @@ func (s *Subscriber) message(m *nats.Msg) {
 	case strings.HasPrefix(m.Subject, s.newsAt):
 		err = s.list(data)
 	case strings.HasPrefix(m.Subject, s.inbox):
-		if m.Subject == s.inbox+".list" {
+		switch m.Subject {
+		case s.inbox + ".list":
 			err = s.list(data)
-		} else {
+		case s.soundingAt:
+			s.sounded(data)
+		default:
 			err = s.update(data, "")
 		}
 	}
