@@ -78,6 +78,44 @@ func TestStreamOfAConnection(t *testing.T) {
 	})
 }
 
+// answeringConnection is a connection whose address is asked for while Up is being
+// told.
+type answeringConnection struct {
+	*fakeConnection
+	meanwhile func()
+}
+
+func (c *answeringConnection) URL() string {
+	c.meanwhile()
+	return ""
+}
+
+// An answer beside the stream may come at any time, also just as Up is told: it
+// follows Up, and must not have come before it.
+func TestAnswerWhileUpIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &fakeConnector{connect: func(ctx context.Context, _ int, a *feeds.Attempt) (feeds.Connection, error) {
+			return &answeringConnection{newFakeConnection(ctx), func() {
+				time.Sleep(time.Second)
+				if err := a.Reply("u", []byte("answer")); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(time.Second)
+			}}, nil
+		}}
+		var rec recorder
+		stop := start(&feeds.Supervisor{Connector: c}, rec.emit)
+		time.Sleep(3 * time.Second)
+		_ = stop()
+		if got, want := rec.all(), []string{"up", "reply answer", "down closed: stopped"}; !slices.Equal(got, want) {
+			t.Errorf("frames %q, want %q", got, want)
+		}
+		if !slices.IsSorted(rec.times) {
+			t.Errorf("receive times go back: %v", rec.times)
+		}
+	})
+}
+
 // One hour of a provider that accepts, greets and kicks, and one that does not
 // answer at all: the attempts must be few, and so must be what the stream says
 // of those that did not come up.
