@@ -26,6 +26,7 @@ func rawConn(c net.Conn) syscall.RawConn {
 type attempt struct {
 	fn    func(fd uintptr) bool // do, made once
 	parts [][]byte
+	held  *spooled // nil: the parts are to be written
 	n     int
 	err   error
 }
@@ -35,11 +36,12 @@ func (a *attempt) init() { a.fn = a.do }
 // ready reports whether this pen writes without waiting.
 func (a *attempt) ready() bool { return a.fn != nil }
 
-// write writes the parts, and returns how many bytes were taken.
-func (a *attempt) write(raw syscall.RawConn, parts [][]byte) (int, error) {
-	a.parts, a.n, a.err = parts, 0, nil
+// write writes the parts, which the kernel may hold already, and returns how many
+// bytes were taken.
+func (a *attempt) write(raw syscall.RawConn, parts [][]byte, held *spooled) (int, error) {
+	a.parts, a.held, a.n, a.err = parts, held, 0, nil
 	err := raw.Write(a.fn)
-	a.parts = nil
+	a.parts, a.held = nil, nil
 	if err == nil {
 		err = a.err
 	}
@@ -48,13 +50,7 @@ func (a *attempt) write(raw syscall.RawConn, parts [][]byte) (int, error) {
 
 func (a *attempt) do(fd uintptr) bool {
 	for {
-		var n int
-		var err error
-		if len(a.parts) == 1 {
-			n, err = syscall.Write(int(fd), a.parts[0])
-		} else {
-			n, err = unix.Writev(int(fd), a.parts)
-		}
+		n, err := a.call(int(fd))
 		switch {
 		case errors.Is(err, syscall.EINTR):
 			continue
@@ -64,6 +60,17 @@ func (a *attempt) do(fd uintptr) bool {
 		a.n, a.err = max(n, 0), err
 		return true
 	}
+}
+
+func (a *attempt) call(fd int) (int, error) {
+	switch {
+	case a.held != nil:
+		var from int64
+		return unix.Sendfile(fd, a.held.file.fd, &from, batchSize+maxHeader)
+	case len(a.parts) == 1:
+		return syscall.Write(fd, a.parts[0])
+	}
+	return unix.Writev(fd, a.parts)
 }
 
 // readable reports whether a socket has something to read, an end included.

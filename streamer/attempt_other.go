@@ -16,6 +16,8 @@ type attempt struct{}
 func (*attempt) init()       {}
 func (*attempt) ready() bool { return false }
 
-func (*attempt) write(syscall.RawConn, [][]byte) (int, error) { panic("streamer: no attempt here") }
+func (*attempt) write(syscall.RawConn, [][]byte, *spooled) (int, error) {
+	panic("streamer: no attempt here")
+}
 
 func readable(uintptr) bool { panic("streamer: no way to tell here") }

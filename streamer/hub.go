@@ -31,6 +31,7 @@ type Hub struct {
 	served  atomic.Uint64 // sessions that were given a writer
 	metrics *metrics
 	packer  *packer
+	spool   spool
 	sids    atomic.Uint64
 
 	mu       sync.Mutex // over sessions and closing
@@ -140,6 +141,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	h.active.Wait()
 	close(stop)
 	writers.Wait()
+	h.spool.close()
 	return err
 }
 

@@ -24,6 +24,7 @@ type metrics struct {
 	blocked       prometheus.Counter
 	widened       prometheus.Counter
 	bytes         prometheus.Counter
+	shared        prometheus.Counter
 	skipped       prometheus.Counter
 	requests      prometheus.Counter
 	errors        *prometheus.CounterVec // by code
@@ -84,6 +85,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		blocked:       counter("writes_blocked_total", "Writes of which a client's socket took only a part at once."),
 		widened:       counter("intervals_widened_total", "Times that a client's interval was widened because its socket could not take more."),
 		bytes:         counter("bytes_total", "Bytes written to clients' sockets."),
+		shared:        counter("shared_bytes_total", "Bytes of them that were in the kernel once for several clients, so that no write copied them for each."),
 		skipped:       counter("messages_skipped_total", "Messages that clients were too slow for and that a snapshot or a gap stood in for."),
 		requests:      counter("requests_total", "Requests of clients."),
 		errors:        vec("request_errors_total", "code", "Requests refused."),

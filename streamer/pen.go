@@ -46,7 +46,7 @@ type pen struct {
 	socket  *socket
 	buf     []byte   // copies, after room for a header
 	parts   [][]byte // of the frame's payload, in buf or in a log
-	runs    []bool   // which of the parts are of a log; where the client takes compressed messages only
+	runs    []bool   // which of the parts are runs of a log
 	copied  bool     // the last part is a copy: it ends where buf does
 	leading bool     // the first one is: it begins where the header ends
 	size    int      // bytes of parts
@@ -56,8 +56,11 @@ type pen struct {
 	rest    net.Buffers
 	try     attempt
 
-	stats struct{ messages, writes, bytes, blocked int64 }
+	stats penStats
 }
+
+// penStats is what was written since it was counted last.
+type penStats struct{ messages, writes, bytes, shared, blocked int64 }
 
 var pens = sync.Pool{New: func() any { return &pen{buf: make([]byte, maxHeader, maxHeader+batchSize)} }}
 
@@ -89,8 +92,9 @@ func (p *pen) count() {
 	m.delivered.Add(float64(n.messages))
 	m.writes.Add(float64(n.writes))
 	m.bytes.Add(float64(n.bytes))
+	m.shared.Add(float64(n.shared))
 	m.blocked.Add(float64(n.blocked))
-	*n = struct{ messages, writes, bytes, blocked int64 }{}
+	*n = penStats{}
 }
 
 // begin is called before a session's turn.
@@ -177,13 +181,18 @@ func (p *pen) flush() error {
 		return nil
 	}
 	if format == wire.FormatEvents {
-		err := p.write(p.parts)
+		var payload [][]byte
+		if p.shared() {
+			payload = p.parts
+		}
+		err := p.write(p.parts, payload)
 		p.clear()
 		return err
 	}
 	last, sep := &p.parts[len(p.parts)-1], len(format.Separator())
 	*last = (*last)[:len(*last)-sep] // none after the last message
 	start := header(p.buf, opcode(format), p.size-sep)
+	shared := p.shared()
 	if p.leading {
 		p.parts[0] = p.buf[start : maxHeader+len(p.parts[0])]
 	} else {
@@ -192,10 +201,17 @@ func (p *pen) flush() error {
 	if last := len(p.parts) - 1; len(p.parts[last]) == 0 {
 		p.parts = p.parts[:last] // it was but the separator
 	}
-	err := p.write(p.parts)
+	var payload [][]byte
+	if shared {
+		payload = p.parts[1:]
+	}
+	err := p.write(p.parts, payload)
 	p.clear()
 	return err
 }
+
+// shared reports whether others may be sent the same: runs of logs, and nothing else.
+func (p *pen) shared() bool { return !slices.Contains(p.runs, false) }
 
 // flushDeflated writes what was added as one compressed frame; false if nothing in
 // it is to be compressed, and then nothing was written.
@@ -214,7 +230,7 @@ func (p *pen) flushDeflated() (bool, error) {
 	}
 	start := header(p.buf, 0x40|opcode(format), size) // RSV1: compressed
 	p.size = size
-	err := p.write(slices.Insert(parts, 0, p.buf[start:maxHeader]))
+	err := p.write(slices.Insert(parts, 0, p.buf[start:maxHeader]), nil)
 	p.clear()
 	return true, err
 }
@@ -250,7 +266,7 @@ func (p *pen) control(opcode byte, payload []byte) error {
 	p.buf = append(p.buf, payload[:min(len(payload), 125)]...)
 	start := header(p.buf, opcode, len(p.buf)-maxHeader)
 	p.parts = append(p.parts, p.buf[start:])
-	err := p.write(p.parts)
+	err := p.write(p.parts, nil)
 	p.clear()
 	return err
 }
@@ -282,8 +298,9 @@ func header(buf []byte, opcode byte, n int) int {
 }
 
 // write writes the parts: at once as far as the socket takes them, or, where
-// there is no way to know, to the end.
-func (p *pen) write(parts [][]byte) error {
+// there is no way to know, to the end. Where all but their header may be sent to
+// others too, it is given as the payload.
+func (p *pen) write(parts, payload [][]byte) error {
 	c := p.socket
 	size := 0
 	for _, b := range parts {
@@ -293,7 +310,13 @@ func (p *pen) write(parts [][]byte) error {
 	var n int
 	var err error
 	if c.raw != nil && p.try.ready() {
-		if n, err = p.try.write(c.raw, parts); err == nil && n < size {
+		held := p.hub.spool.hold(parts, payload, size)
+		n, err = p.try.write(c.raw, parts, held)
+		if held != nil {
+			p.hub.spool.release(held)
+			p.stats.shared += int64(n)
+		}
+		if err == nil && n < size {
 			p.stats.blocked++
 			p.keep(parts, n)
 			err = errBlocked
