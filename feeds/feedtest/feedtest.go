@@ -27,6 +27,7 @@ func Run(t *testing.T, a Adapter) {
 		{"IsPatientWithARefusal", false, isPatient},
 		{"FindsSilence", false, findsSilence},
 		{"StopsPromptly", false, stopsPromptly},
+		{"ClosesByItself", false, closesByItself},
 		{"ResyncsOneSymbolAlone", a.NoResync || a.NoImages, resyncs},
 		{"HandsJunkOn", false, handsJunkOn},
 		{"RefusesOversizedMessages", a.Oversized == 0, refusesOversized},
@@ -293,6 +294,25 @@ func stopsPromptly(t *testing.T, a Adapter) {
 			t.Fatal("Connect, or Next, outlives its context")
 		}
 	})
+}
+
+// closesByItself holds that Close needs no help: nobody else ends what a connection started.
+func closesByItself(t *testing.T, a Adapter) {
+	s := start(t, a)
+	c, err := a.Connect(t, s.URL(), a.Symbols[:]...).Connect(context.Background(), new(feeds.Attempt))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := c.Next(); err != nil {
+		t.Error(err)
+	}
+	done := make(chan struct{})
+	go func() { c.Close(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(promptly):
+		t.Fatalf("Close took %v while its context lived on", promptly)
+	}
 }
 
 // await polls for what another goroutine brings about.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +23,8 @@ type Peer struct {
 	Answer func(message string) []string
 	// REST answers requests that do not open a WebSocket; nil refuses them.
 	REST http.HandlerFunc
+	// Deaf, while it is set, leaves protocol pings without an answer.
+	Deaf atomic.Bool
 
 	began time.Time
 	mu    sync.Mutex
@@ -34,6 +37,8 @@ type Heard struct {
 	At   time.Duration // since NewPeer
 	Conn int           // the WebSocket, by order; -1 for a request over REST
 	Text string        // the message, or what was asked
+
+	Binary bool // the message is a binary one
 }
 
 // peerQueue is how much may wait to be said. A queue, because a connector that
@@ -57,7 +62,7 @@ func NewPeer(tb testing.TB) *Peer {
 // ServeHTTP implements [http.Handler].
 func (p *Peer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !websocket.IsWebSocketUpgrade(r) {
-		p.hear(-1, r.URL.RequestURI())
+		p.hear(Heard{Conn: -1, Text: r.URL.RequestURI()})
 		if p.REST == nil {
 			http.NotFound(w, r)
 			return
@@ -70,6 +75,13 @@ func (p *Peer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // Upgrade has answered
 	}
 	defer func() { _ = ws.Close() }()
+	answer := ws.PingHandler()
+	ws.SetPingHandler(func(data string) error {
+		if p.Deaf.Load() {
+			return nil
+		}
+		return answer(data)
+	})
 	say := make(chan string, peerQueue)
 	if p.Greet != nil {
 		for _, text := range p.Greet() {
@@ -97,11 +109,11 @@ func (p *Peer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	})
 	for {
-		_, b, err := ws.ReadMessage()
+		kind, b, err := ws.ReadMessage()
 		if err != nil {
 			return
 		}
-		p.hear(n, string(b))
+		p.hear(Heard{Conn: n, Text: string(b), Binary: kind == websocket.BinaryMessage})
 		if p.Answer == nil {
 			continue
 		}
@@ -111,10 +123,11 @@ func (p *Peer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (p *Peer) hear(conn int, text string) {
+func (p *Peer) hear(h Heard) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.heard = append(p.heard, Heard{time.Since(p.began), conn, text})
+	h.At = time.Since(p.began)
+	p.heard = append(p.heard, h)
 }
 
 // Heard returns what was heard so far.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -14,7 +15,22 @@ type Pipe struct {
 	conns chan net.Conn
 	done  chan struct{}
 	once  sync.Once
+	open  atomic.Int64
 }
+
+// pipeEnd is the dialer's end of a connection.
+type pipeEnd struct {
+	net.Conn
+	close func()
+}
+
+func (e *pipeEnd) Close() error {
+	e.close()
+	return e.Conn.Close()
+}
+
+// Open is how many connections the dialers have not closed.
+func (p *Pipe) Open() int { return int(p.open.Load()) }
 
 // NewPipe returns a Pipe on which nobody has dialed.
 func NewPipe() *Pipe { return &Pipe{conns: make(chan net.Conn), done: make(chan struct{})} }
@@ -25,7 +41,8 @@ func (p *Pipe) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	ours, theirs := net.Pipe()
 	select {
 	case p.conns <- theirs:
-		return ours, nil
+		p.open.Add(1)
+		return &pipeEnd{ours, sync.OnceFunc(func() { p.open.Add(-1) })}, nil
 	case <-p.done:
 		return nil, syscall.ECONNREFUSED
 	case <-ctx.Done():
