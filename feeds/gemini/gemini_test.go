@@ -163,7 +163,10 @@ func TestReconnectsDoNotFetchReferenceAgain(t *testing.T) {
 	s, _ := newServer(t, sim.Config{})
 	l := supervise(t, connector(t, s, "BTCUSD", "ETHUSD"), feeds.Policy{InitialBackoff: time.Millisecond, MaxBackoff: time.Millisecond})
 	for n := range 4 {
-		l.await(t, "the details", func(f []string) bool { return details(f, "btcusd") == n+1 && details(f, "ethusd") == n+1 })
+		l.await(t, "the details, and a book", func(f []string) bool {
+			// The book, because only then the server knows what there is to kill.
+			return details(f, "btcusd") == n+1 && details(f, "ethusd") == n+1 && count(f, isImage, "ETHUSD") == n+1
+		})
 		if n < 3 {
 			s.Kill()
 		}
