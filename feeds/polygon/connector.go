@@ -209,6 +209,12 @@ func (c *connection) Next() ([]byte, bool, error) {
 	if c.failed != nil {
 		return nil, false, c.failed
 	}
+	select { // before all else, because in a flood there is always a frame
+	case <-c.ctx.Done():
+		c.failed = lost("read: %w", c.ctx.Err())
+		return nil, false, c.failed
+	default:
+	}
 	if c.overdue != nil {
 		select {
 		case <-c.overdue:

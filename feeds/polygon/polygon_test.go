@@ -151,7 +151,7 @@ func TestKillDoesNotReconnect(t *testing.T) {
 		{"kill", (*sim.Server).Kill, "down lost: "},
 		{"going away", func(s *sim.Server) { s.CloseAll(1001) }, "down lost: connection closed unexpectedly: websocket: close 1001"},
 		{"normal closure", func(s *sim.Server) { s.CloseAll(1000) }, "down lost: "},
-		{"oversized", func(s *sim.Server) { s.SendRaw(make([]byte, 1_000_001)) }, "down oversized: "},
+		{"oversized", func(s *sim.Server) { s.SendRaw(make([]byte, 1_000_001)) }, "down oversized: frame above the library's limit"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, m := newServer(t, sim.Config{})
@@ -332,10 +332,10 @@ func TestStopAgainstDeafServer(t *testing.T) {
 	l.stop() // fails after 3 s
 }
 
-// A flood that nobody reads must not keep us from stopping: the library's
-// queues are full, and it would wait for ever.
-func TestStopUnderFlood(t *testing.T) {
-	url := serve(t, func(c *websocket.Conn) {
+// flood serves a provider that never pauses, and returns its address.
+func flood(tb testing.TB) string {
+	tb.Helper()
+	return serve(tb, func(c *websocket.Conn) {
 		go func() {
 			for {
 				if _, _, err := c.ReadMessage(); err != nil {
@@ -348,6 +348,12 @@ func TestStopUnderFlood(t *testing.T) {
 		for c.WritePreparedMessage(m) == nil {
 		}
 	})
+}
+
+// A flood that nobody reads must not keep us from stopping: the library's
+// queues are full, and it would wait for ever.
+func TestStopUnderFlood(t *testing.T) {
+	url := flood(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	s := &feeds.Supervisor{Connector: connector(t, url, "stocks", "T.*"), Policy: policy}
 	full := make(chan struct{})
@@ -405,6 +411,7 @@ func TestStatusesOfTheServer(t *testing.T) {
 		{"auth timeout", `[{"ev":"status","status":"auth_timeout","message":"timeout"}]`, feeds.StateDown, "down lost: timeout"},
 		{"evicted while signing in", `[{"ev":"status","status":"max_connections","message":"max"}]`, feeds.StateEvicted, "down evicted: max"},
 		{"the key comes back", `[{"ev":"status","status":"auth_failed","message":"no:` + key + `"}]`, feeds.StateRefused, "down refused: no:***"},
+		{"refused, and then more", `[{"ev":"status","status":"auth_failed","message":"no"},{"ev":"status","status":"max_connections","message":"max"}]`, feeds.StateRefused, "down refused: no"},
 		{"connected twice", `[{"ev":"status","status":"connected"}] [{"ev":"status","status":"connected"}]`, feeds.StateDown, "down lost: the library reconnected by itself"},
 		{"a server of 2019", `[{"ev":"status","status":"success","message":"authenticated"}]`, feeds.StateLive, ""},
 		{"no JSON", `"status" [{"ev":"status","status":"auth_success"}]`, feeds.StateLive, ""},
