@@ -23,6 +23,7 @@ type decoder struct {
 	local  []market.VenueID          // its numbers here, from index 1
 	prices []int64                   // columns of the run of levels under way
 	sizes  []int64
+	recent recent // of the message, beside its update
 }
 
 func newDecoder(dir *market.Directory) *decoder {
@@ -36,7 +37,7 @@ func (d *decoder) update(data []byte, u *orderbook.Update) (updateHead, error) {
 	var h updateHead
 	*u = orderbook.Update{Levels: u.Levels[:0], Venues: u.Venues[:0], Tops: u.Tops[:0], Trades: u.Trades[:0], Bars: u.Bars[:0],
 		Quote: orderbook.Quote{BidVenues: u.Quote.BidVenues[:0], AskVenues: u.Quote.AskVenues[:0], Out: u.Quote.Out[:0]}}
-	d.names = d.names[:0]
+	d.names, d.recent = d.names[:0], recent{}
 	f := fields{b: data}
 	for n := range f.all {
 		switch n {
@@ -86,6 +87,8 @@ func (d *decoder) update(data []byte, u *orderbook.Update) (updateHead, error) {
 			f.sub(decodeBar(f.bytes(), &u.Bars[len(u.Bars)-1]))
 		case fieldWatermark:
 			u.Watermark = int64(f.fixed())
+		case fieldRecentBars:
+			f.sub(d.recent.decode(f.bytes()))
 		case fieldVenues:
 			d.names = append(d.names, f.bytes())
 		case fieldStatus:

@@ -78,7 +78,13 @@
 // a slow reader does not take; and a broken connection loses what was under way.
 // The first repairs itself, the second shows as a gap or as a disconnect, the
 // third is followed by a hello. Prints among what is missing are not sent again;
-// trade_seq tells how many there were.
+// trade_seq tells how many there were. Bars that changed are: a snapshot has in
+// recent_bars those that changed last, so that who held all but a part can tell
+// which of them are news. Nodes before that field send none.
+//
+// While an instrument waits for a snapshot a Subscriber hands on no watermark
+// past it, for three heartbeats at most: what was missed may have changed bars
+// that would be final by it.
 //
 // A Subscriber does all of the above, and in addition compares its positions
 // with the nodes' every half minute. Its sinks never see a gap, see its

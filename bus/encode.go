@@ -31,6 +31,7 @@ const (
 	fieldStatus
 	fieldBars
 	fieldWatermark
+	fieldRecentBars // by the publisher alone
 )
 
 // encoder appends updates as busv1.Update: the same bytes that the generated
@@ -97,7 +98,7 @@ func (e *encoder) update(b []byte, symbol string, class market.Class, u *orderbo
 		b = appendStatus(b, &u.Status, imbalance)
 	}
 	for i := range u.Bars {
-		b = appendBar(b, &u.Bars[i])
+		b = appendBar(b, fieldBars, &u.Bars[i])
 	}
 	return appendFixed(b, fieldWatermark, uint64(u.Watermark))
 }
@@ -194,8 +195,8 @@ func (e *encoder) trade(b []byte, t *orderbook.Trade) []byte {
 	return closeField(b, at)
 }
 
-func appendBar(b []byte, w *orderbook.Bar) []byte {
-	b, at := open(b, fieldBars)
+func appendBar(b []byte, field protowire.Number, w *orderbook.Bar) []byte {
+	b, at := open(b, field)
 	b = appendUint(b, 1, uint64(w.Interval))
 	b = appendBool(b, 2, w.HasOpen)
 	b = appendBool(b, 3, w.HasRange)

@@ -155,6 +155,7 @@ func (s *Subscriber) housekeep(now time.Time) {
 		return
 	}
 	s.sound(now)
+	s.mark()
 	for r, at := range s.asked {
 		if now.Sub(at) >= s.cfg.RequestTimeout {
 			s.count.Timeouts++

@@ -62,9 +62,10 @@ type published struct {
 	symbol  string
 	class   market.Class
 	view    orderbook.View
-	sent    uint64 // position of the update or snapshot that was put out last
-	dirty   bool   // updates were skipped
-	broken  bool   // the shard's updates were not contiguous: wait for a whole one
+	recent  *recent // nil before its first bar
+	sent    uint64  // position of the update or snapshot that was put out last
+	dirty   bool    // updates were skipped
+	broken  bool    // the shard's updates were not contiguous: wait for a whole one
 }
 
 type pubBatch struct {
@@ -275,7 +276,7 @@ func (p *Publisher) update(u *orderbook.Update) {
 		p.count.broken.Add(1)
 		return
 	}
-	before := in.view.Seq
+	before, scale := in.view.Seq, in.view.Scale
 	if err := in.view.Apply(u); err != nil {
 		// A bug, or a publisher attached to a running shard: nothing can be said
 		// of this instrument before its next whole update.
@@ -292,6 +293,12 @@ func (p *Publisher) update(u *orderbook.Update) {
 	if before == 0 {
 		p.active++
 		p.count.instruments.Store(int64(p.active))
+	}
+	if in.recent == nil && len(u.Bars) > 0 {
+		in.recent = new(recent)
+	}
+	if in.recent != nil {
+		in.recent.note(u, scale)
 	}
 	in.broken = false
 	if in.dirty {
@@ -317,8 +324,7 @@ func (p *Publisher) repair() {
 	n := 0
 	for _, in := range p.dirty {
 		if !in.broken {
-			in.view.Snapshot(&p.snap)
-			p.buf = p.enc.update(p.buf[:0], in.symbol, in.class, &p.snap)
+			p.snapshot(in)
 			if !p.out.put(in.subject, p.buf, false) {
 				break
 			}
@@ -331,6 +337,15 @@ func (p *Publisher) repair() {
 	p.dirty = slices.Delete(p.dirty, 0, n)
 	p.count.dirty.Store(int64(len(p.dirty)))
 	p.trim()
+}
+
+// snapshot encodes an instrument's complete state.
+func (p *Publisher) snapshot(in *published) {
+	in.view.Snapshot(&p.snap)
+	p.buf = p.enc.update(p.buf[:0], in.symbol, in.class, &p.snap)
+	if in.recent != nil {
+		p.buf = in.recent.append(p.buf)
+	}
 }
 
 // trim lets go of buffers that one huge book made huge.
@@ -383,8 +398,7 @@ func (p *Publisher) request(m *nats.Msg) {
 	if in.view.Seq == 0 || in.broken {
 		return
 	}
-	in.view.Snapshot(&p.snap)
-	p.buf = p.enc.update(p.buf[:0], in.symbol, in.class, &p.snap)
+	p.snapshot(in)
 	if p.out.put(m.Reply, p.buf, false) {
 		p.count.snapshots.Add(1)
 	} else {

@@ -20,11 +20,12 @@ type replica struct {
 	epoch   uint64
 	seq     uint64
 
-	waits bool      // for a snapshot; held is what came meanwhile
-	since time.Time // when it began to
-	want  bool      // in Subscriber.wanted
-	held  [][]byte
-	bytes int
+	waits  bool      // for a snapshot; held is what came meanwhile
+	since  time.Time // when it began to
+	marked int64     // the sinks' watermark then
+	want   bool      // in Subscriber.wanted
+	held   [][]byte
+	bytes  int
 
 	shown bool // the sinks were given something
 	down  bool // and last a blank of our own making
@@ -34,6 +35,7 @@ type replica struct {
 	venues   []market.VenueID
 	scale    market.Scale
 	tradeSeq uint64
+	bars     [orderbook.NumIntervals]uint64 // changes of bars in this epoch, by interval
 	source   orderbook.QuoteSource
 	ticker   orderbook.Ticker
 	trade    orderbook.Trade
@@ -146,19 +148,26 @@ func continues(r *replica, u *orderbook.Update) bool {
 // accept takes a complete state.
 func (s *Subscriber) accept(r *replica, n *node, u *orderbook.Update) {
 	r.node = n
+	s.count.Snapshots++
 	if r.shown {
 		u.Changed |= orderbook.ChangedSnapshot
+		s.fill(r, u)
 	}
 	r.venues = r.venues[:0]
 	s.settle(r)
-	s.count.Snapshots++
 	s.hand(r, u)
 }
 
 // hand gives an update to the sinks.
 func (s *Subscriber) hand(r *replica, u *orderbook.Update) {
 	u.Instrument = r.id
+	if r.epoch != u.Epoch {
+		r.bars = [orderbook.NumIntervals]uint64{}
+	}
 	r.epoch, r.seq = u.Epoch, u.Seq
+	for i := range u.Bars {
+		r.bars[u.Bars[i].Interval] = u.Bars[i].Seq
+	}
 	r.scale, r.tradeSeq, r.source, r.ticker = u.Scale, u.TradeSeq, u.Quote.Source, u.Ticker
 	for i := range u.Venues {
 		r.see(u.Venues[i].Venue)
@@ -209,7 +218,7 @@ func (s *Subscriber) behind(r *replica, n *node, epoch, seq uint64) {
 // gap makes the replica wait for a snapshot.
 func (s *Subscriber) gap(r *replica) {
 	if !r.waits {
-		r.waits, r.since = true, s.now()
+		r.waits, r.since, r.marked = true, s.now(), s.marked
 		s.waiting[r] = struct{}{}
 	}
 	if _, asked := s.asked[r]; !asked {

@@ -42,23 +42,22 @@ func startByHand(t *testing.T, change func(url string, c *SubscriberConfig)) *by
 			change(srv.URL(), c)
 		}
 	})
-	h.wait(t, "connection", func() bool { return h.sub.Status().Connected })
+	h.until("connection", func(s *Subscriber) bool { return s.connected })
 	if err := h.sub.nc.FlushTimeout(patience); err != nil {
 		t.Fatal(err)
 	}
 	h.inside(func(s *Subscriber) { s.now = func() time.Time { return h.clock } })
 	h.beat()
 	h.publish("quotewire.v1.update.BTC-USD", h.update(1, 0))
-	h.wait(t, "the first update", func() bool { return h.updates == 1 })
+	h.until("the first update", func(s *Subscriber) bool { return s.count.Updates == 1 })
 	return h
 }
 
 // inside calls fn in the gateway's goroutine: as long as it runs the gateway stands
 // still.
-func (h *byHand) inside(fn func(*Subscriber)) {
-	h.t.Helper()
+func (g *gateway) inside(fn func(*Subscriber)) {
 	done := make(chan struct{})
-	h.sub.calls <- func() { fn(h.sub); close(done) }
+	g.sub.calls <- func() { fn(g.sub); close(done) }
 	<-done
 }
 
@@ -85,22 +84,27 @@ func (h *byHand) update(seq uint64, changed orderbook.Changed) []byte {
 	return enc.update(nil, "BTC-USD", market.ClassCrypto, u)
 }
 
+// until waits until something holds in the gateway's goroutine.
+func (h *byHand) until(what string, holds func(*Subscriber) bool) {
+	h.t.Helper()
+	for end := time.Now().Add(patience); ; runtime.Gosched() {
+		var ok bool
+		if h.inside(func(s *Subscriber) { ok = holds(s) }); ok {
+			return
+		}
+		if time.Now().After(end) {
+			h.t.Fatalf("timeout: %s", what)
+		}
+	}
+}
+
 // settled waits until the gateway has heard the node at its present time and no
 // sounding is under way.
 func (h *byHand) settled() {
 	h.t.Helper()
-	for end := time.Now().Add(patience); ; runtime.Gosched() {
-		var ok bool
-		h.inside(func(s *Subscriber) {
-			ok = s.sounding.sent.IsZero() && s.nodes["feed-9"].heard.Equal(h.clock)
-		})
-		if ok {
-			return
-		}
-		if time.Now().After(end) {
-			h.t.Fatal("timeout: the node is not heard")
-		}
-	}
+	h.until("the node is heard", func(s *Subscriber) bool {
+		return s.sounding.sent.IsZero() && s.nodes["feed-9"].heard.Equal(h.clock)
+	})
 }
 
 // A gateway that stood still reads what waits for it before it gives anybody up.

@@ -123,6 +123,7 @@ type Subscriber struct {
 	dec        decoder
 	parts      assembler
 	u          orderbook.Update
+	filler     orderbook.Update
 
 	replicas   map[string]*replica // by symbol
 	nodes      map[string]*node
@@ -139,7 +140,8 @@ type Subscriber struct {
 	newsAt     string
 	marksAt    string
 	soundingAt string
-	marked     int64 // watermark that the sinks were given last
+	until      int64 // watermark
+	marked     int64 // the one that the sinks were given last
 	sounding   sounding
 
 	// now is time.Now but in tests of what time does.

@@ -37,8 +37,8 @@ func (p *Publisher) watermark(sink int, until int64) {
 	}
 }
 
-// watermark takes a node's watermark and hands on that of the node, of those that
-// live, that is furthest behind.
+// watermark takes a node's watermark. The subscriber's is that of the node, of those
+// that live, that is furthest behind.
 func (s *Subscriber) watermark(data []byte) error {
 	var w busv1.Watermark
 	if err := proto.Unmarshal(data, &w); err != nil {
@@ -55,8 +55,26 @@ func (s *Subscriber) watermark(data []byte) error {
 			until = min(until, n.marked)
 		}
 	}
+	s.until = max(s.until, until)
+	s.mark()
+	return nil
+}
+
+// mark hands on the subscriber's watermark, but not past an instrument that waits for
+// a snapshot and is still shown: what was missed may have changed bars that would be
+// final by it.
+func (s *Subscriber) mark() {
+	if s.until <= s.marked {
+		return
+	}
+	until := s.until
+	for r := range s.waiting {
+		if r.shown && !r.down {
+			until = min(until, r.marked)
+		}
+	}
 	if until <= s.marked {
-		return nil
+		return
 	}
 	s.marked = until
 	for _, k := range s.cfg.Sinks {
@@ -64,5 +82,4 @@ func (s *Subscriber) watermark(data []byte) error {
 			m.Watermark(until)
 		}
 	}
-	return nil
 }

@@ -16,6 +16,7 @@ type barContent struct {
 	key   topicKey
 	lane  *lane
 	scale market.Scale
+	epoch uint64 // of the view that was loaded
 
 	open  []openBar     // not final yet, by start
 	final orderbook.Bar // the latest by start that was sent as final or revised
@@ -51,6 +52,7 @@ func (c *barContent) rescale(to market.Scale) bool {
 		fits = fits && c.open[i].Fits(from, to)
 	}
 	if !fits {
+		c.epoch = 0 // what is to be loaded now is all that is left
 		return false
 	}
 	c.final.Rescale(from, to)
@@ -61,9 +63,15 @@ func (c *barContent) rescale(to market.Scale) bool {
 	return true
 }
 
-// load implements content.
+// load implements content. A view of which all bars were noted, as after a gap on the
+// bus that took none or whose bars have come since, is no news: those that are not
+// final yet, of which the view has the latest alone, go on.
 func (c *barContent) load(v *orderbook.View) {
-	*c = barContent{topic: c.topic, key: c.key, lane: c.lane, scale: v.Scale, open: c.open[:0],
+	if c.epoch != 0 && c.epoch == v.Epoch && c.seq == v.BarSeq[c.key.bar] &&
+		(c.scale == v.Scale || c.scale.Finer(v.Scale) == v.Scale && c.rescale(v.Scale)) {
+		return
+	}
+	*c = barContent{topic: c.topic, key: c.key, lane: c.lane, scale: v.Scale, epoch: v.Epoch, open: c.open[:0],
 		until: max(c.lane.watermark, v.Watermark), seq: v.BarSeq[c.key.bar]}
 	c.ticks = step(c.key.bar, c.until)
 	if c.seq == 0 {

@@ -914,7 +914,7 @@ func (x Beat_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Beat_Kind.Descriptor instead.
 func (Beat_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_bus_busv1_update_proto_rawDescGZIP(), []int{15, 0}
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{16, 0}
 }
 
 // Update is all that one message of a venue changed for one instrument, or,
@@ -941,13 +941,14 @@ type Update struct {
 	Statuses      []*VenueStatus         `protobuf:"bytes,12,rep,name=statuses,proto3" json:"statuses,omitempty"`
 	Levels        []*Levels              `protobuf:"bytes,13,rep,name=levels,proto3" json:"levels,omitempty"` // in the order in which they are to be applied
 	Tops          []*VenueQuote          `protobuf:"bytes,14,rep,name=tops,proto3" json:"tops,omitempty"`
-	Trades        []*Trade               `protobuf:"bytes,15,rep,name=trades,proto3" json:"trades,omitempty"`         // new prints; in a snapshot the last one, again
-	Quote         *Quote                 `protobuf:"bytes,16,opt,name=quote,proto3" json:"quote,omitempty"`           // the consolidated quote, always whole
-	Ticker        *Ticker                `protobuf:"bytes,17,opt,name=ticker,proto3" json:"ticker,omitempty"`         // always whole
-	Venues        []string               `protobuf:"bytes,18,rep,name=venues,proto3" json:"venues,omitempty"`         // names: ISO 10383 MICs, or a lower-case name where there is none
-	Status        *Status                `protobuf:"bytes,19,opt,name=status,proto3" json:"status,omitempty"`         // always whole; absent where there is nothing to tell
-	Bars          []*Bar                 `protobuf:"bytes,20,rep,name=bars,proto3" json:"bars,omitempty"`             // each as it is now; in a snapshot the latest of each interval
-	Watermark     int64                  `protobuf:"fixed64,21,opt,name=watermark,proto3" json:"watermark,omitempty"` // bars that end by then are final
+	Trades        []*Trade               `protobuf:"bytes,15,rep,name=trades,proto3" json:"trades,omitempty"`                           // new prints; in a snapshot the last one, again
+	Quote         *Quote                 `protobuf:"bytes,16,opt,name=quote,proto3" json:"quote,omitempty"`                             // the consolidated quote, always whole
+	Ticker        *Ticker                `protobuf:"bytes,17,opt,name=ticker,proto3" json:"ticker,omitempty"`                           // always whole
+	Venues        []string               `protobuf:"bytes,18,rep,name=venues,proto3" json:"venues,omitempty"`                           // names: ISO 10383 MICs, or a lower-case name where there is none
+	Status        *Status                `protobuf:"bytes,19,opt,name=status,proto3" json:"status,omitempty"`                           // always whole; absent where there is nothing to tell
+	Bars          []*Bar                 `protobuf:"bytes,20,rep,name=bars,proto3" json:"bars,omitempty"`                               // each as it is now; in a snapshot the latest of each interval
+	Watermark     int64                  `protobuf:"fixed64,21,opt,name=watermark,proto3" json:"watermark,omitempty"`                   // bars that end by then are final
+	RecentBars    []*RecentBars          `protobuf:"bytes,22,rep,name=recent_bars,json=recentBars,proto3" json:"recent_bars,omitempty"` // in a snapshot, for who knows a part: one an interval; absent from older nodes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1127,6 +1128,13 @@ func (x *Update) GetWatermark() int64 {
 		return x.Watermark
 	}
 	return 0
+}
+
+func (x *Update) GetRecentBars() []*RecentBars {
+	if x != nil {
+		return x.RecentBars
+	}
+	return nil
 }
 
 // VenueStatus is a change of a venue's state for the instrument.
@@ -2380,6 +2388,68 @@ func (x *Bar) GetTrades() uint64 {
 	return 0
 }
 
+// RecentBars are the bars of an interval that changed last, in the order of their
+// changes: all whose seq is larger than after.
+type RecentBars struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Interval      Interval               `protobuf:"varint,1,opt,name=interval,proto3,enum=quotewire.bus.v1.Interval" json:"interval,omitempty"`
+	After         uint64                 `protobuf:"varint,2,opt,name=after,proto3" json:"after,omitempty"`
+	Bars          []*Bar                 `protobuf:"bytes,3,rep,name=bars,proto3" json:"bars,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecentBars) Reset() {
+	*x = RecentBars{}
+	mi := &file_bus_busv1_update_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecentBars) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecentBars) ProtoMessage() {}
+
+func (x *RecentBars) ProtoReflect() protoreflect.Message {
+	mi := &file_bus_busv1_update_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecentBars.ProtoReflect.Descriptor instead.
+func (*RecentBars) Descriptor() ([]byte, []int) {
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *RecentBars) GetInterval() Interval {
+	if x != nil {
+		return x.Interval
+	}
+	return Interval_INTERVAL_1S
+}
+
+func (x *RecentBars) GetAfter() uint64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+func (x *RecentBars) GetBars() []*Bar {
+	if x != nil {
+		return x.Bars
+	}
+	return nil
+}
+
 // Watermark tells how far a node's bars are final. What the node published before
 // it was made under the watermark before.
 type Watermark struct {
@@ -2393,7 +2463,7 @@ type Watermark struct {
 
 func (x *Watermark) Reset() {
 	*x = Watermark{}
-	mi := &file_bus_busv1_update_proto_msgTypes[12]
+	mi := &file_bus_busv1_update_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2405,7 +2475,7 @@ func (x *Watermark) String() string {
 func (*Watermark) ProtoMessage() {}
 
 func (x *Watermark) ProtoReflect() protoreflect.Message {
-	mi := &file_bus_busv1_update_proto_msgTypes[12]
+	mi := &file_bus_busv1_update_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2418,7 +2488,7 @@ func (x *Watermark) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Watermark.ProtoReflect.Descriptor instead.
 func (*Watermark) Descriptor() ([]byte, []int) {
-	return file_bus_busv1_update_proto_rawDescGZIP(), []int{12}
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Watermark) GetNode() string {
@@ -2455,7 +2525,7 @@ type Instrument struct {
 
 func (x *Instrument) Reset() {
 	*x = Instrument{}
-	mi := &file_bus_busv1_update_proto_msgTypes[13]
+	mi := &file_bus_busv1_update_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2467,7 +2537,7 @@ func (x *Instrument) String() string {
 func (*Instrument) ProtoMessage() {}
 
 func (x *Instrument) ProtoReflect() protoreflect.Message {
-	mi := &file_bus_busv1_update_proto_msgTypes[13]
+	mi := &file_bus_busv1_update_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2480,7 +2550,7 @@ func (x *Instrument) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instrument.ProtoReflect.Descriptor instead.
 func (*Instrument) Descriptor() ([]byte, []int) {
-	return file_bus_busv1_update_proto_rawDescGZIP(), []int{13}
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Instrument) GetSymbol() string {
@@ -2525,7 +2595,7 @@ type Instruments struct {
 
 func (x *Instruments) Reset() {
 	*x = Instruments{}
-	mi := &file_bus_busv1_update_proto_msgTypes[14]
+	mi := &file_bus_busv1_update_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2537,7 +2607,7 @@ func (x *Instruments) String() string {
 func (*Instruments) ProtoMessage() {}
 
 func (x *Instruments) ProtoReflect() protoreflect.Message {
-	mi := &file_bus_busv1_update_proto_msgTypes[14]
+	mi := &file_bus_busv1_update_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2550,7 +2620,7 @@ func (x *Instruments) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instruments.ProtoReflect.Descriptor instead.
 func (*Instruments) Descriptor() ([]byte, []int) {
-	return file_bus_busv1_update_proto_rawDescGZIP(), []int{14}
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Instruments) GetNode() string {
@@ -2598,7 +2668,7 @@ type Beat struct {
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_bus_busv1_update_proto_msgTypes[15]
+	mi := &file_bus_busv1_update_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2610,7 +2680,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_bus_busv1_update_proto_msgTypes[15]
+	mi := &file_bus_busv1_update_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2623,7 +2693,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_bus_busv1_update_proto_rawDescGZIP(), []int{15}
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Beat) GetKind() Beat_Kind {
@@ -2697,7 +2767,7 @@ type OrdersRequest struct {
 
 func (x *OrdersRequest) Reset() {
 	*x = OrdersRequest{}
-	mi := &file_bus_busv1_update_proto_msgTypes[16]
+	mi := &file_bus_busv1_update_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2709,7 +2779,7 @@ func (x *OrdersRequest) String() string {
 func (*OrdersRequest) ProtoMessage() {}
 
 func (x *OrdersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_bus_busv1_update_proto_msgTypes[16]
+	mi := &file_bus_busv1_update_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2722,7 +2792,7 @@ func (x *OrdersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrdersRequest.ProtoReflect.Descriptor instead.
 func (*OrdersRequest) Descriptor() ([]byte, []int) {
-	return file_bus_busv1_update_proto_rawDescGZIP(), []int{16}
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *OrdersRequest) GetSymbol() string {
@@ -2780,7 +2850,7 @@ type Orders struct {
 
 func (x *Orders) Reset() {
 	*x = Orders{}
-	mi := &file_bus_busv1_update_proto_msgTypes[17]
+	mi := &file_bus_busv1_update_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2792,7 +2862,7 @@ func (x *Orders) String() string {
 func (*Orders) ProtoMessage() {}
 
 func (x *Orders) ProtoReflect() protoreflect.Message {
-	mi := &file_bus_busv1_update_proto_msgTypes[17]
+	mi := &file_bus_busv1_update_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2805,7 +2875,7 @@ func (x *Orders) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Orders.ProtoReflect.Descriptor instead.
 func (*Orders) Descriptor() ([]byte, []int) {
-	return file_bus_busv1_update_proto_rawDescGZIP(), []int{17}
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Orders) GetOutcome() OrdersOutcome {
@@ -2894,7 +2964,7 @@ type OrderQueue struct {
 
 func (x *OrderQueue) Reset() {
 	*x = OrderQueue{}
-	mi := &file_bus_busv1_update_proto_msgTypes[18]
+	mi := &file_bus_busv1_update_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2906,7 +2976,7 @@ func (x *OrderQueue) String() string {
 func (*OrderQueue) ProtoMessage() {}
 
 func (x *OrderQueue) ProtoReflect() protoreflect.Message {
-	mi := &file_bus_busv1_update_proto_msgTypes[18]
+	mi := &file_bus_busv1_update_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2919,7 +2989,7 @@ func (x *OrderQueue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderQueue.ProtoReflect.Descriptor instead.
 func (*OrderQueue) Descriptor() ([]byte, []int) {
-	return file_bus_busv1_update_proto_rawDescGZIP(), []int{18}
+	return file_bus_busv1_update_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *OrderQueue) GetSide() Side {
@@ -2975,7 +3045,7 @@ var File_bus_busv1_update_proto protoreflect.FileDescriptor
 
 const file_bus_busv1_update_proto_rawDesc = "" +
 	"\n" +
-	"\x16bus/busv1/update.proto\x12\x10quotewire.bus.v1\"\x82\x06\n" +
+	"\x16bus/busv1/update.proto\x12\x10quotewire.bus.v1\"\xc1\x06\n" +
 	"\x06Update\x12\x16\n" +
 	"\x06symbol\x18\x01 \x01(\tR\x06symbol\x12-\n" +
 	"\x05class\x18\x02 \x01(\x0e2\x17.quotewire.bus.v1.ClassR\x05class\x12\x12\n" +
@@ -2998,7 +3068,9 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\x06venues\x18\x12 \x03(\tR\x06venues\x120\n" +
 	"\x06status\x18\x13 \x01(\v2\x18.quotewire.bus.v1.StatusR\x06status\x12)\n" +
 	"\x04bars\x18\x14 \x03(\v2\x15.quotewire.bus.v1.BarR\x04bars\x12\x1c\n" +
-	"\twatermark\x18\x15 \x01(\x10R\twatermark\"\x97\x01\n" +
+	"\twatermark\x18\x15 \x01(\x10R\twatermark\x12=\n" +
+	"\vrecent_bars\x18\x16 \x03(\v2\x1c.quotewire.bus.v1.RecentBarsR\n" +
+	"recentBars\"\x97\x01\n" +
 	"\vVenueStatus\x12\x14\n" +
 	"\x05venue\x18\x01 \x01(\rR\x05venue\x12-\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x17.quotewire.bus.v1.StateR\x05state\x12-\n" +
@@ -3128,7 +3200,12 @@ const file_bus_busv1_update_proto_rawDesc = "" +
 	"\x06volume\x18\r \x01(\x12R\x06volume\x12#\n" +
 	"\rnotional_high\x18\x0e \x01(\x04R\fnotionalHigh\x12!\n" +
 	"\fnotional_low\x18\x0f \x01(\x04R\vnotionalLow\x12\x16\n" +
-	"\x06trades\x18\x10 \x01(\x04R\x06trades\"K\n" +
+	"\x06trades\x18\x10 \x01(\x04R\x06trades\"\x85\x01\n" +
+	"\n" +
+	"RecentBars\x126\n" +
+	"\binterval\x18\x01 \x01(\x0e2\x1a.quotewire.bus.v1.IntervalR\binterval\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\x04R\x05after\x12)\n" +
+	"\x04bars\x18\x03 \x03(\v2\x15.quotewire.bus.v1.BarR\x04bars\"K\n" +
 	"\tWatermark\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x06R\x05epoch\x12\x14\n" +
@@ -3311,7 +3388,7 @@ func file_bus_busv1_update_proto_rawDescGZIP() []byte {
 }
 
 var file_bus_busv1_update_proto_enumTypes = make([]protoimpl.EnumInfo, 15)
-var file_bus_busv1_update_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_bus_busv1_update_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_bus_busv1_update_proto_goTypes = []any{
 	(Class)(0),            // 0: quotewire.bus.v1.Class
 	(Side)(0),             // 1: quotewire.bus.v1.Side
@@ -3340,13 +3417,14 @@ var file_bus_busv1_update_proto_goTypes = []any{
 	(*Trade)(nil),         // 24: quotewire.bus.v1.Trade
 	(*Ticker)(nil),        // 25: quotewire.bus.v1.Ticker
 	(*Bar)(nil),           // 26: quotewire.bus.v1.Bar
-	(*Watermark)(nil),     // 27: quotewire.bus.v1.Watermark
-	(*Instrument)(nil),    // 28: quotewire.bus.v1.Instrument
-	(*Instruments)(nil),   // 29: quotewire.bus.v1.Instruments
-	(*Beat)(nil),          // 30: quotewire.bus.v1.Beat
-	(*OrdersRequest)(nil), // 31: quotewire.bus.v1.OrdersRequest
-	(*Orders)(nil),        // 32: quotewire.bus.v1.Orders
-	(*OrderQueue)(nil),    // 33: quotewire.bus.v1.OrderQueue
+	(*RecentBars)(nil),    // 27: quotewire.bus.v1.RecentBars
+	(*Watermark)(nil),     // 28: quotewire.bus.v1.Watermark
+	(*Instrument)(nil),    // 29: quotewire.bus.v1.Instrument
+	(*Instruments)(nil),   // 30: quotewire.bus.v1.Instruments
+	(*Beat)(nil),          // 31: quotewire.bus.v1.Beat
+	(*OrdersRequest)(nil), // 32: quotewire.bus.v1.OrdersRequest
+	(*Orders)(nil),        // 33: quotewire.bus.v1.Orders
+	(*OrderQueue)(nil),    // 34: quotewire.bus.v1.OrderQueue
 }
 var file_bus_busv1_update_proto_depIdxs = []int32{
 	0,  // 0: quotewire.bus.v1.Update.class:type_name -> quotewire.bus.v1.Class
@@ -3358,39 +3436,42 @@ var file_bus_busv1_update_proto_depIdxs = []int32{
 	25, // 6: quotewire.bus.v1.Update.ticker:type_name -> quotewire.bus.v1.Ticker
 	22, // 7: quotewire.bus.v1.Update.status:type_name -> quotewire.bus.v1.Status
 	26, // 8: quotewire.bus.v1.Update.bars:type_name -> quotewire.bus.v1.Bar
-	2,  // 9: quotewire.bus.v1.VenueStatus.state:type_name -> quotewire.bus.v1.State
-	3,  // 10: quotewire.bus.v1.VenueStatus.cause:type_name -> quotewire.bus.v1.Cause
-	1,  // 11: quotewire.bus.v1.Levels.side:type_name -> quotewire.bus.v1.Side
-	6,  // 12: quotewire.bus.v1.VenueQuote.bid_firmness:type_name -> quotewire.bus.v1.Firmness
-	6,  // 13: quotewire.bus.v1.VenueQuote.ask_firmness:type_name -> quotewire.bus.v1.Firmness
-	1,  // 14: quotewire.bus.v1.ExcludedVenue.side:type_name -> quotewire.bus.v1.Side
-	7,  // 15: quotewire.bus.v1.ExcludedVenue.why:type_name -> quotewire.bus.v1.Exclusion
-	4,  // 16: quotewire.bus.v1.Quote.source:type_name -> quotewire.bus.v1.QuoteSource
-	20, // 17: quotewire.bus.v1.Quote.bid_venues:type_name -> quotewire.bus.v1.VenueSize
-	20, // 18: quotewire.bus.v1.Quote.ask_venues:type_name -> quotewire.bus.v1.VenueSize
-	19, // 19: quotewire.bus.v1.Quote.out:type_name -> quotewire.bus.v1.ExcludedVenue
-	8,  // 20: quotewire.bus.v1.Status.trading:type_name -> quotewire.bus.v1.Trading
-	9,  // 21: quotewire.bus.v1.Status.limit:type_name -> quotewire.bus.v1.Limit
-	10, // 22: quotewire.bus.v1.Status.session:type_name -> quotewire.bus.v1.Session
-	23, // 23: quotewire.bus.v1.Status.imbalance:type_name -> quotewire.bus.v1.Imbalance
-	1,  // 24: quotewire.bus.v1.Imbalance.side:type_name -> quotewire.bus.v1.Side
-	1,  // 25: quotewire.bus.v1.Trade.side:type_name -> quotewire.bus.v1.Side
-	11, // 26: quotewire.bus.v1.Trade.kind:type_name -> quotewire.bus.v1.TradeKind
-	12, // 27: quotewire.bus.v1.Bar.interval:type_name -> quotewire.bus.v1.Interval
-	0,  // 28: quotewire.bus.v1.Instrument.class:type_name -> quotewire.bus.v1.Class
-	28, // 29: quotewire.bus.v1.Instruments.instruments:type_name -> quotewire.bus.v1.Instrument
-	14, // 30: quotewire.bus.v1.Beat.kind:type_name -> quotewire.bus.v1.Beat.Kind
-	1,  // 31: quotewire.bus.v1.OrdersRequest.side:type_name -> quotewire.bus.v1.Side
-	13, // 32: quotewire.bus.v1.Orders.outcome:type_name -> quotewire.bus.v1.OrdersOutcome
-	2,  // 33: quotewire.bus.v1.Orders.state:type_name -> quotewire.bus.v1.State
-	3,  // 34: quotewire.bus.v1.Orders.cause:type_name -> quotewire.bus.v1.Cause
-	33, // 35: quotewire.bus.v1.Orders.queues:type_name -> quotewire.bus.v1.OrderQueue
-	1,  // 36: quotewire.bus.v1.OrderQueue.side:type_name -> quotewire.bus.v1.Side
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	27, // 9: quotewire.bus.v1.Update.recent_bars:type_name -> quotewire.bus.v1.RecentBars
+	2,  // 10: quotewire.bus.v1.VenueStatus.state:type_name -> quotewire.bus.v1.State
+	3,  // 11: quotewire.bus.v1.VenueStatus.cause:type_name -> quotewire.bus.v1.Cause
+	1,  // 12: quotewire.bus.v1.Levels.side:type_name -> quotewire.bus.v1.Side
+	6,  // 13: quotewire.bus.v1.VenueQuote.bid_firmness:type_name -> quotewire.bus.v1.Firmness
+	6,  // 14: quotewire.bus.v1.VenueQuote.ask_firmness:type_name -> quotewire.bus.v1.Firmness
+	1,  // 15: quotewire.bus.v1.ExcludedVenue.side:type_name -> quotewire.bus.v1.Side
+	7,  // 16: quotewire.bus.v1.ExcludedVenue.why:type_name -> quotewire.bus.v1.Exclusion
+	4,  // 17: quotewire.bus.v1.Quote.source:type_name -> quotewire.bus.v1.QuoteSource
+	20, // 18: quotewire.bus.v1.Quote.bid_venues:type_name -> quotewire.bus.v1.VenueSize
+	20, // 19: quotewire.bus.v1.Quote.ask_venues:type_name -> quotewire.bus.v1.VenueSize
+	19, // 20: quotewire.bus.v1.Quote.out:type_name -> quotewire.bus.v1.ExcludedVenue
+	8,  // 21: quotewire.bus.v1.Status.trading:type_name -> quotewire.bus.v1.Trading
+	9,  // 22: quotewire.bus.v1.Status.limit:type_name -> quotewire.bus.v1.Limit
+	10, // 23: quotewire.bus.v1.Status.session:type_name -> quotewire.bus.v1.Session
+	23, // 24: quotewire.bus.v1.Status.imbalance:type_name -> quotewire.bus.v1.Imbalance
+	1,  // 25: quotewire.bus.v1.Imbalance.side:type_name -> quotewire.bus.v1.Side
+	1,  // 26: quotewire.bus.v1.Trade.side:type_name -> quotewire.bus.v1.Side
+	11, // 27: quotewire.bus.v1.Trade.kind:type_name -> quotewire.bus.v1.TradeKind
+	12, // 28: quotewire.bus.v1.Bar.interval:type_name -> quotewire.bus.v1.Interval
+	12, // 29: quotewire.bus.v1.RecentBars.interval:type_name -> quotewire.bus.v1.Interval
+	26, // 30: quotewire.bus.v1.RecentBars.bars:type_name -> quotewire.bus.v1.Bar
+	0,  // 31: quotewire.bus.v1.Instrument.class:type_name -> quotewire.bus.v1.Class
+	29, // 32: quotewire.bus.v1.Instruments.instruments:type_name -> quotewire.bus.v1.Instrument
+	14, // 33: quotewire.bus.v1.Beat.kind:type_name -> quotewire.bus.v1.Beat.Kind
+	1,  // 34: quotewire.bus.v1.OrdersRequest.side:type_name -> quotewire.bus.v1.Side
+	13, // 35: quotewire.bus.v1.Orders.outcome:type_name -> quotewire.bus.v1.OrdersOutcome
+	2,  // 36: quotewire.bus.v1.Orders.state:type_name -> quotewire.bus.v1.State
+	3,  // 37: quotewire.bus.v1.Orders.cause:type_name -> quotewire.bus.v1.Cause
+	34, // 38: quotewire.bus.v1.Orders.queues:type_name -> quotewire.bus.v1.OrderQueue
+	1,  // 39: quotewire.bus.v1.OrderQueue.side:type_name -> quotewire.bus.v1.Side
+	40, // [40:40] is the sub-list for method output_type
+	40, // [40:40] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_bus_busv1_update_proto_init() }
@@ -3404,7 +3485,7 @@ func file_bus_busv1_update_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_bus_busv1_update_proto_rawDesc), len(file_bus_busv1_update_proto_rawDesc)),
 			NumEnums:      15,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
