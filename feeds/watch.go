@@ -59,7 +59,9 @@ func (p Policy) limits(usual time.Duration) limits {
 		l.giveUp = max(l.stale, p.Mute)
 		return l
 	}
-	l.suspect, l.stale = min(l.suspect, p.Mute*2/3), min(l.stale, p.Mute)
+	l.stale = min(l.stale, p.Mute)
+	// Not before what is usual, even where that is not far from Mute.
+	l.suspect = min(l.suspect, max(p.Mute*2/3, (usual+l.stale)/2))
 	l.giveUp = min(max(l.stale, minGiveUp), p.Mute)
 	return l
 }
