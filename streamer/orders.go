@@ -98,11 +98,23 @@ func (h *Hub) serveOrders(w http.ResponseWriter, r *http.Request, rights *auth.R
 		replyError(w, http.StatusNotFound, wire.CodeBadRequest, "no feed tells the single orders of this venue's book")
 	case errors.Is(err, ErrTooManyOrders):
 		replyError(w, http.StatusBadRequest, wire.CodeInvalidDepth, ErrTooManyOrders.Error())
-	case err != nil:
+	case errors.Is(err, orderbook.ErrStopped) || err != nil && h.stops():
 		replyError(w, http.StatusServiceUnavailable, wire.CodeServerShutdown, err.Error())
+	case err != nil:
+		// Who keeps the book does not answer now: of what may be repeated, the code says
+		// to do it later, and not, as that of a stop, to connect anew.
+		w.Header().Set("Retry-After", "1")
+		reply(w, http.StatusServiceUnavailable, &wire.Error{Code: wire.CodeRateLimited, Message: err.Error(), RetryAfter: 1000})
 	default:
 		replyJSON(w, h.ordersPage(symbol, q, key.depth, &report))
 	}
+}
+
+// stops reports whether the hub takes in nobody any longer.
+func (h *Hub) stops() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.closing
 }
 
 // ordersPage writes a report; depth is how many prices may be seen, 0 all.

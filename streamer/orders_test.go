@@ -3,8 +3,10 @@ package streamer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -100,6 +102,44 @@ func TestOrdersPage(t *testing.T) {
 	}
 	if status, _, body := serve(t, Config{}).get("/v1/orders/BTC-USD?venue=kraken"); status != http.StatusNotFound {
 		t.Errorf("without books: %d %s", status, body)
+	}
+}
+
+// That the book's keeper does not answer says nothing of this server: only when that
+// stops is its code that of a stop.
+func TestOrdersUnanswered(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err   error
+		stops bool
+		code  string
+		after string
+	}{
+		"no node is heard":    {errors.New("no feed node that has the instrument is heard"), false, wire.CodeRateLimited, "1"},
+		"no answer":           {fmt.Errorf("feed node %q: %w", "a", context.DeadlineExceeded), false, wire.CodeRateLimited, "1"},
+		"the books stop":      {fmt.Errorf("orders: %w", orderbook.ErrStopped), false, wire.CodeServerShutdown, ""},
+		"no node, we stop":    {errors.New("no feed node that has the instrument is heard"), true, wire.CodeServerShutdown, ""},
+		"no orders, and stop": {orderbook.ErrNoOrders, true, wire.CodeBadRequest, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := withOrders(t, Config{})
+			cfg.Orders = func(context.Context, orderbook.OrderQuery) (orderbook.OrdersReport, error) {
+				return orderbook.OrdersReport{}, tt.err
+			}
+			h := NewHub(cfg)
+			h.closing = tt.stops
+			w := httptest.NewRecorder()
+			r := httptest.NewRequest(http.MethodGet, "/v1/orders/BTC-USD?venue=kraken", nil)
+			r.SetPathValue("symbol", "BTC-USD")
+			h.serveOrders(w, r, nil)
+			status := http.StatusServiceUnavailable
+			if tt.code == wire.CodeBadRequest {
+				status = http.StatusNotFound
+			}
+			e := decode[wire.Error](t, w.Body.String())
+			if w.Code != status || e.Code != tt.code || w.Header().Get("Retry-After") != tt.after || e.RetryAfter > 0 != (tt.after != "") {
+				t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+			}
+		})
 	}
 }
 
