@@ -30,7 +30,7 @@ type session struct {
 	ending  bool // its end has been asked for
 
 	every  subList // marked, to be sent at once: lossless streams, snapshots
-	look   uint64  // number of the stream that the next look begins with; of who has the turn
+	look   uint64  // number of the stream that the next look begins with, 0 the first; of who has the turn
 	due    int64   // when its turn is to come, while it is queued; 0: as soon as may be
 	hub    *Hub
 	writer planner // who gives it its turns; nil in tests and in a Direct
@@ -127,22 +127,23 @@ func (s *session) replace(subs []*sub) {
 // lossless stream something new, or another what the client waits for, such as a
 // snapshot. It costs a look at a flag while the client has not taken what was new
 // before, else a lock that nobody holds for long, and never waits for the client.
-// Only lanes call it.
-func (s *session) mark(u *sub, now int64) {
+// It reports whether it is the session's first. Only lanes call it.
+func (s *session) mark(u *sub, now int64) (first bool) {
 	// The position is read after the flag is taken off, so what is new now is seen
 	// by who takes it off.
 	if u.flags.Load()&subMarked != 0 {
-		return
+		return false
 	}
 	if u.flags.Or(subMarked)&subMarked != 0 {
-		return // put back meanwhile
+		return false // put back meanwhile
 	}
 	s.mu.Lock()
-	if s.every.add(u) {
+	defer s.mu.Unlock()
+	if first = s.every.add(u); first {
 		s.every.since = now
 		s.arrange(now) // for others, it has been
 	}
-	s.mu.Unlock()
+	return first
 }
 
 // stir notes that a conflated stream has news, which may be sent with a spacing.
@@ -166,9 +167,13 @@ func (s *session) stir(now, spacing int64) {
 }
 
 // looked returns the conflated streams that have news, beginning with the one at
-// which the last look's sending ended. By who has the session's turn.
+// which the last look's sending had to end. By who has the session's turn.
 func (s *session) looked(subs []*sub) (list subList) {
-	first, _ := searchSubs(subs, s.look)
+	first := 0
+	if s.look != 0 {
+		first, _ = searchSubs(subs, s.look)
+		s.look = 0
+	}
 	for _, part := range [2][]*sub{subs[first:], subs[:first]} {
 		for _, u := range part {
 			// One whose snapshot the output did not take is in no other list.

@@ -247,18 +247,26 @@ func (s *session) audit(req *wire.Request, streams []wire.Granted) {
 	}
 }
 
+// subSlab is how many subscriptions of one request lie next to each other, in the order
+// in which they are looked at. They are held together: a client that keeps one of
+// thousands is not to keep the memory of all.
+const subSlab = 32
+
 // attach subscribes to the topics that the lane opened. Under control.
 func (s *session) attach(l *lane, topics []*topic, resume map[string]wire.Position) {
 	fresh := slices.DeleteFunc(slices.Clone(topics), func(t *topic) bool { return s.sub(t.sid) != nil })
 	slices.SortFunc(fresh, func(a, b *topic) int { return cmp.Compare(a.sid, b.sid) })
 	fresh = slices.Compact(fresh) // a symbol may be named twice
-	// Next to each other in the order in which they are looked at.
-	memory := make([]sub, len(fresh))
+	var memory []sub
 	subs := make([]*sub, len(fresh))
 	added := make(map[*topic]*sub, len(fresh))
 	kinds := make(map[streamKind]int)
 	for i, t := range fresh {
-		u := &memory[i]
+		if len(memory) == 0 {
+			memory = make([]sub, min(len(fresh)-i, subSlab))
+		}
+		u := &memory[0]
+		memory = memory[1:]
 		u.topic, u.conflated = t, !t.lossless()
 		u.setWeight(wire.DefaultWeight)
 		if s.pausing[t.key] {

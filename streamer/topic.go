@@ -3,6 +3,7 @@ package streamer
 import (
 	"hash/fnv"
 	"io"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -423,8 +424,16 @@ func (t *topic) append(f *frame, now int64) {
 // markAll tells the subscribers' sessions that there is something new.
 func (t *topic) markAll(now int64) {
 	if t.lossless() {
+		woken := 0
 		for _, x := range t.subs {
-			x.session.mark(x.sub, now)
+			if !x.session.mark(x.sub, now) {
+				continue
+			}
+			// While nothing else waits for the lane, the first need not wait for the last
+			// to be marked.
+			if woken++; woken%markPause == 0 && len(t.lane.in) == 0 {
+				runtime.Gosched()
+			}
 		}
 		return
 	}
@@ -436,6 +445,10 @@ func (t *topic) markAll(now int64) {
 		t.subs[i].session.stir(now, spacing)
 	}
 }
+
+// markPause is how many sessions a lane marks before it lets a writer begin that has no
+// processor of its own.
+const markPause = 32
 
 // restart sends everybody a snapshot: a new epoch has begun, or what changed
 // cannot be told as a delta.
