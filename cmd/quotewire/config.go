@@ -149,7 +149,12 @@ func yamlError(path string, err error) error {
 	var unknown *yaml.UnknownFieldError
 	if errors.As(err, &unknown) && unknown.Token != nil {
 		key := unknown.Token.Value
-		return fmt.Errorf("%s:%d: unknown key %q%s", path, unknown.Token.Position.Line, key, suggest(key, configKeys()))
+		known := configKeys()
+		hint := suggest(key, known)
+		if slices.Contains(known, key) {
+			hint = " here; it belongs elsewhere"
+		}
+		return fmt.Errorf("%s:%d: unknown key %q%s", path, unknown.Token.Position.Line, key, hint)
 	}
 	var ye yaml.Error
 	if errors.As(err, &ye) && ye.GetToken() != nil {
