@@ -138,11 +138,25 @@ func (l *lane) run(ctx context.Context) error {
 		timer.Reset(wait)
 		select {
 		case b := <-l.in:
-			now := l.hub.cfg.Now()
-			if l.line != nil {
-				l.hold(b, now)
-				break
-			}
+			l.take(b)
+		case <-l.mail.signal:
+			l.deliver(l.hub.cfg.Now())
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// take takes a batch of updates, and more that wait behind it: a few hundred updates,
+// then what is due comes first.
+func (l *lane) take(b *updateBatch) {
+	for n := 0; ; {
+		n += max(len(b.updates), 1)
+		now := l.hub.cfg.Now()
+		if l.line != nil {
+			l.hold(b, now)
+		} else {
 			for i := range b.updates {
 				if u := &b.updates[i]; u.Instrument != 0 {
 					l.update(u, now)
@@ -151,11 +165,14 @@ func (l *lane) run(ctx context.Context) error {
 				}
 			}
 			l.passOn(b)
-		case <-l.mail.signal:
-			l.deliver(l.hub.cfg.Now())
-		case <-timer.C:
-		case <-ctx.Done():
-			return ctx.Err()
+		}
+		if n >= maxBatch {
+			return
+		}
+		select {
+		case b = <-l.in:
+		default:
+			return
 		}
 	}
 }

@@ -46,7 +46,9 @@ type pen struct {
 	socket  *socket
 	buf     []byte   // copies, after room for a header
 	parts   [][]byte // of the frame's payload, in buf or in a log
-	runs    []bool   // which of the parts are runs of a log
+	runs    []bool   // which of the parts are of a log; where the client takes compressed messages only
+	sources [][]byte // what was added of logs, copied or not; one more than spoolRuns are too many
+	private bool     // something else was added
 	copied  bool     // the last part is a copy: it ends where buf does
 	leading bool     // the first one is: it begins where the header ends
 	size    int      // bytes of parts
@@ -106,7 +108,9 @@ func (p *pen) begin(c *socket) {
 func (p *pen) clear() {
 	clear(p.parts)
 	p.buf, p.parts, p.runs, p.size = p.buf[:maxHeader], p.parts[:0], p.runs[:0], 0
-	p.copied, p.leading = false, false
+	p.copied, p.leading, p.private = false, false, false
+	clear(p.sources)
+	p.sources = p.sources[:0]
 }
 
 // room implements output.
@@ -127,6 +131,9 @@ func (p *pen) room(n int) error {
 func (p *pen) add(run []byte, n int) {
 	p.stats.messages += int64(n)
 	p.told += int64(n)
+	if len(p.sources) <= spoolRuns {
+		p.sources = append(p.sources, run)
+	}
 	p.join(run, len(run) >= shareSize)
 }
 
@@ -142,7 +149,10 @@ func (p *pen) addMessage(msg []byte) {
 
 // put appends bytes to the frame: a copy, joined to the part before if that is one
 // too, or, where they are many, the bytes themselves.
-func (p *pen) put(b []byte) { p.join(b, false) }
+func (p *pen) put(b []byte) {
+	p.private = true
+	p.join(b, false)
+}
 
 // join is put for bytes of which it is known whether they are a run of a log.
 func (p *pen) join(b []byte, run bool) {
@@ -181,18 +191,13 @@ func (p *pen) flush() error {
 		return nil
 	}
 	if format == wire.FormatEvents {
-		var payload [][]byte
-		if p.shared() {
-			payload = p.parts
-		}
-		err := p.write(p.parts, payload)
+		err := p.write(p.parts, p.shared())
 		p.clear()
 		return err
 	}
 	last, sep := &p.parts[len(p.parts)-1], len(format.Separator())
 	*last = (*last)[:len(*last)-sep] // none after the last message
 	start := header(p.buf, opcode(format), p.size-sep)
-	shared := p.shared()
 	if p.leading {
 		p.parts[0] = p.buf[start : maxHeader+len(p.parts[0])]
 	} else {
@@ -201,17 +206,19 @@ func (p *pen) flush() error {
 	if last := len(p.parts) - 1; len(p.parts[last]) == 0 {
 		p.parts = p.parts[:last] // it was but the separator
 	}
-	var payload [][]byte
-	if shared {
-		payload = p.parts[1:]
-	}
-	err := p.write(p.parts, payload)
+	err := p.write(p.parts, p.shared())
 	p.clear()
 	return err
 }
 
-// shared reports whether others may be sent the same: runs of logs, and nothing else.
-func (p *pen) shared() bool { return !slices.Contains(p.runs, false) }
+// shared returns what was added, if it is nothing but of logs: others may be sent the
+// same.
+func (p *pen) shared() [][]byte {
+	if p.private {
+		return nil
+	}
+	return p.sources
+}
 
 // flushDeflated writes what was added as one compressed frame; false if nothing in
 // it is to be compressed, and then nothing was written.
@@ -298,9 +305,9 @@ func header(buf []byte, opcode byte, n int) int {
 }
 
 // write writes the parts: at once as far as the socket takes them, or, where
-// there is no way to know, to the end. Where all but their header may be sent to
-// others too, it is given as the payload.
-func (p *pen) write(parts, payload [][]byte) error {
+// there is no way to know, to the end. Where others may be sent the same, it is told
+// what of logs the parts are made of.
+func (p *pen) write(parts, sources [][]byte) error {
 	c := p.socket
 	size := 0
 	for _, b := range parts {
@@ -310,7 +317,7 @@ func (p *pen) write(parts, payload [][]byte) error {
 	var n int
 	var err error
 	if c.raw != nil && p.try.ready() {
-		held := p.hub.spool.hold(parts, payload, size)
+		held := p.hub.spool.hold(parts, sources, size)
 		n, err = p.try.write(c.raw, parts, held)
 		if held != nil {
 			p.hub.spool.release(held)

@@ -27,7 +27,8 @@ const (
 	spoolRuns = 4
 )
 
-// spoolKey names a frame by where its payload is. What remembers it keeps it there.
+// spoolKey names a frame by where in logs it comes from. What remembers it keeps that
+// there.
 type spoolKey [spoolRuns]runKey
 
 // spooled is a frame that was wanted.
@@ -38,15 +39,14 @@ type spooled struct {
 	keeps [spoolRuns][]byte
 }
 
-// hold returns the kernel's copy of a frame, to be released; nil if it is to be
-// written. The payload is what the parts are but for the header before them: runs of
-// logs and nothing else.
-func (s *spool) hold(parts, payload [][]byte, size int) *spooled {
-	if size < spoolSize || size > batchSize+maxHeader || len(payload) == 0 || len(payload) > spoolRuns {
+// hold returns the kernel's copy of a frame of the parts, to be released; nil if it is
+// to be written. The frame is made of nothing but the sources, which are of logs.
+func (s *spool) hold(parts, sources [][]byte, size int) *spooled {
+	if size < spoolSize || size > batchSize+maxHeader || len(sources) == 0 || len(sources) > spoolRuns {
 		return nil
 	}
 	var key spoolKey
-	for i, b := range payload {
+	for i, b := range sources {
 		key[i] = runKey{&b[0], len(b)}
 	}
 	s.mu.Lock()
@@ -55,7 +55,7 @@ func (s *spool) hold(parts, payload [][]byte, size int) *spooled {
 	if f == nil {
 		s.forget()
 		f = &spooled{}
-		copy(f.keeps[:], payload)
+		copy(f.keeps[:], sources)
 		if s.frames == nil {
 			s.frames = make(map[spoolKey]*spooled)
 		}
