@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,3 +64,27 @@ func TestAccessOfAConfig(t *testing.T) {
 		t.Errorf("by its whole path: %v", err)
 	}
 }
+
+// A key that verifies tokens may be in a file beside the config.
+func TestTokenKeyOfAFile(t *testing.T) {
+	dir := t.TempDir()
+	text := newTokenKey(t, filepath.Join(dir, "token.pem"))
+	c, err := parseConfig(filepath.Join(dir, "q.yaml"), []byte(tokensOfAFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := c.Auth.access()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []auth.TokenKey{{ID: "a", Algorithm: "ES256", PEM: text}}
+	if got := a.Tokens.Keys; !slices.Equal(got, want) {
+		t.Errorf("keys %+v, want %+v", got, want)
+	}
+}
+
+const tokensOfAFile = `auth:
+  plans:
+    open: {grants: [{symbols: ['*']}]}
+  jwt: {algorithms: [ES256], audience: quotes, plan: open, keys: [{kid: a, algorithm: ES256, pem_file: token.pem}]}
+`

@@ -2,6 +2,8 @@ package main
 
 import (
 	"os"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -9,6 +11,7 @@ import (
 // TestConfigErrors holds that every mistake is told with file, line and what
 // would be right.
 func TestConfigErrors(t *testing.T) {
+	t.Setenv("QUOTEWIRE_TEST_EMPTY", "")
 	for _, tt := range []struct{ name, yaml, want string }{
 		{"unknown key", "listen: :8080\nfeeds:\n  - provider: kraken\n    symbolz: [BTC-USD]\n", `q.yaml:4: unknown key "symbolz"; did you mean "symbols"?`},
 		{"unknown top key", "lisen: :8080\n", `q.yaml:1: unknown key "lisen"; did you mean "listen"?`},
@@ -73,6 +76,24 @@ func TestConfigErrors(t *testing.T) {
 		{"too many delays", "auth:\n  plans:\n    open:\n      grants: [{symbols: [A], delay: 1s}, {symbols: [B], delay: 2s}, {symbols: [C], delay: 3s}, {symbols: [D], delay: 4s}, {symbols: [E], delay: 5s}]\n", `5 different delays; want at most 4`},
 		{"tokens of no plan", "auth:\n  plans:\n    open:\n      grants: [{symbols: ['*']}]\n  jwt: {jwks_url: 'https://a/keys', plan: opn}\n", `auth.jwt.plan: no plan "opn"; did you mean "open"?`},
 		{"a token's secret from nowhere", "auth:\n  plans:\n    open:\n      grants: [{symbols: ['*']}]\n  jwt: {algorithms: [HS256], keys: [{kid: a, algorithm: HS256, secret: '${QUOTEWIRE_TEST_UNSET}'}]}\n", `auth.jwt.keys[0].secret: environment variable QUOTEWIRE_TEST_UNSET is not set`},
+		{"an interval of words", "server:\n  min_interval: soon\n", `q.yaml:2: server.min_interval: want a duration`},
+		{"a mute of words", "feeds:\n  - provider: kraken\n    symbols: [BTC-USD]\n    mute: soon\n", `q.yaml:4: feeds[0].mute: want a duration`},
+		{"a backoff of words", "feeds:\n  - provider: kraken\n    symbols: [BTC-USD]\n    backoff: soon\n", `q.yaml:4: feeds[0].backoff: want a duration`},
+		{"a longest backoff of words", "feeds:\n  - provider: kraken\n    symbols: [BTC-USD]\n    max_backoff: soon\n", `q.yaml:4: feeds[0].max_backoff: want a duration`},
+		{"a refused retry of words", "feeds:\n  - provider: kraken\n    symbols: [BTC-USD]\n    refused_retry: soon\n", `q.yaml:4: feeds[0].refused_retry: want a duration`},
+		{"an evicted retry of words", "feeds:\n  - provider: kraken\n    symbols: [BTC-USD]\n    evicted_retry: soon\n", `q.yaml:4: feeds[0].evicted_retry: want a duration`},
+		{"a life of words", "feeds:\n  - provider: kraken\n    symbols: [BTC-USD]\n    lifetime: soon\n", `q.yaml:4: feeds[0].lifetime: want a duration`},
+		{"a linger of words", "feeds:\n  - provider: kraken\n    symbols: [BTC-USD]\n    linger: soon\n", `q.yaml:4: feeds[0].linger: want a duration`},
+		{"sizes in dozens", "feeds:\n  - provider: kraken\n    symbols: [BTC-USD]\n    quote_size_unit: dozens\n", `q.yaml:4: feeds[0].quote_size_unit: want shares or lots, not "dozens"`},
+		{"no market", "feeds:\n  - provider: polygon\n    api_key: k\n    channels: [T]\n    symbols: [AAPL]\n", `q.yaml:2: feeds[0]: market is missing; want one of `},
+		{"no channels", "feeds:\n  - provider: polygon\n    market: stocks\n    api_key: k\n    symbols: [AAPL]\n", `q.yaml:2: feeds[0]: channels is missing; want some of `},
+		{"an empty secret", "feeds:\n  - provider: kraken\n    api_secret: ${QUOTEWIRE_TEST_EMPTY}\n    symbols: [BTC-USD]\n", `feeds[0].api_secret: environment variable QUOTEWIRE_TEST_EMPTY is not set`},
+		{"a key like no other", "frobnicate: 1\n", `q.yaml:1: unknown key "frobnicate"; want one of `},
+		{"a second line's host", "feeds:\n  - provider: kraken\n    symbols: [BTC-USD]\n    lines: 2\n    urls: [ws://a, http://b]\n", `url "http://b" is not ws://host or wss://host`},
+		{"no such PEM file", "auth:\n  plans:\n    open:\n      grants: [{symbols: ['*']}]\n  jwt: {keys: [{kid: a, algorithm: ES256, pem_file: nowhere.pem}]}\n", `auth.jwt.keys[0].pem_file: open nowhere.pem`},
+		{"lines below none", "feeds:\n  - provider: kraken\n    symbols: [BTC-USD]\n    lines: -1\n", `q.yaml:4: feeds[0].lines: want 1 to 4, not -1`},
+		{"symbols spread where one connection is allowed", "feeds:\n  - provider: polygon\n    market: stocks\n    api_key: k\n    channels: [T]\n    symbols: [AAPL]\n    symbols_per_connection: 1\n", `feeds[0].symbols_per_connection: want none, because Polygon allows a key one connection a market`},
+		{"a life where one connection is allowed", "feeds:\n  - provider: polygon\n    market: stocks\n    api_key: k\n    channels: [T]\n    symbols: [AAPL]\n    lifetime: 1h\n", `feeds[0].lifetime: want none, because Polygon allows a key one connection a market`},
 		{"not YAML", "feeds: [\n", `q.yaml:`},
 		{"wrong type", "feeds:\n  - provider: kraken\n    symbols: [BTC-USD]\n    depth: deep\n", `q.yaml:4:`},
 	} {
@@ -101,5 +122,43 @@ func TestExampleConfig(t *testing.T) {
 	}
 	if len(c.Feeds) == 0 || c.Feeds[0].APIKey != "k" {
 		t.Errorf("feeds = %+v", c.Feeds)
+	}
+}
+
+// TestConfigKeys: a hint may name every key that a config may have.
+func TestConfigKeys(t *testing.T) {
+	known := configKeys()
+	var visit func(at string, of reflect.Type)
+	visit = func(at string, of reflect.Type) {
+		for of.Kind() == reflect.Pointer || of.Kind() == reflect.Slice || of.Kind() == reflect.Map {
+			of = of.Elem()
+		}
+		if of.Kind() != reflect.Struct {
+			return
+		}
+		for i := range of.NumField() {
+			key := of.Field(i).Tag.Get("yaml")
+			if key == "" {
+				continue
+			}
+			if !slices.Contains(known, key) {
+				t.Errorf("%s%s is not among the keys", at, key)
+			}
+			visit(at+key+".", of.Field(i).Type)
+		}
+	}
+	visit("", reflect.TypeFor[config]())
+}
+
+// TestSecretsAreWholeValues: a variable is taken where it is all that is written; in
+// the middle of a key it is part of the key.
+func TestSecretsAreWholeValues(t *testing.T) {
+	t.Setenv("QUOTEWIRE_TEST_SECRET", "s")
+	c, err := parseConfig("q.yaml", []byte("feeds:\n  - provider: kraken\n    symbols: [BTC-USD]\n    api_key: ${QUOTEWIRE_TEST_SECRET}\n    api_secret: a${QUOTEWIRE_TEST_SECRET}b\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := c.Feeds[0]; f.APIKey != "s" || f.APISecret != "a${QUOTEWIRE_TEST_SECRET}b" {
+		t.Errorf("the key is %q, the secret %q", f.APIKey, f.APISecret)
 	}
 }
