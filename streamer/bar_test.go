@@ -175,6 +175,52 @@ func TestPausedBarsHoldNoWatermark(t *testing.T) {
 	}
 }
 
+// TestBarsBeginWithTheLatest: a stream that begins while several bars are not over yet
+// knows the latest alone. What changes one before it is not to make those between them
+// seem to have been empty.
+func TestBarsBeginWithTheLatest(t *testing.T) {
+	for _, x := range []struct {
+		name string
+		time int64    // of a late print
+		want []string // between the snapshot and the beat
+	}{
+		{"in a bar that is over", -500, []string{"1s -1000 revised 1: 99 99 99 99 x 1 = 99 in 1"}},
+		{"in a bar that is not", 500, nil},
+		{"in the latest", 2500, []string{"1s 2000 provisional 0: 102 102 99 99 x 2 = 100.5 in 2"}},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			s := serve(t, Config{Lanes: 1})
+			for _, ms := range []int64{0, 1} { // one second after the other
+				s.apply(at(s.print("BTC-USD", "kraken", 1000+10*ms, 1), 1000*ms+100))
+			}
+			s.apply(at(s.print("BTC-USD", "kraken", 1020, 1), 2100))
+			s.applied()
+			c := s.dial("")
+			c.send(`{"op":"subscribe","id":1,"channel":"bar","symbols":["BTC-USD"],"bar":"1s"}`)
+			want[*wire.Ack](c)
+			if m := want[*wire.Snapshot](c); barText(m.Bar) != "1s 2000 provisional 0: 102 102 102 102 x 1 = 102 in 1" {
+				t.Fatalf("snapshot %s", c.last)
+			}
+			want[*wire.Watermark](c)
+			late := at(s.print("BTC-USD", "kraken", 990, 1), 2600)
+			late.Time = barClock.Add(time.Duration(x.time) * time.Millisecond).UnixNano()
+			s.apply(late)
+			for _, text := range x.want {
+				if m := want[*wire.Bar](c); barText(m) != text {
+					t.Fatalf("got %s, want %s", c.last, text)
+				}
+			}
+			s.beat(6000)
+			for _, text := range []string{"1s 2000 final 0: 102", "1s 3000 final 0:     x 0"} {
+				if m := want[*wire.Bar](c); !strings.HasPrefix(barText(m), text) {
+					t.Fatalf("got %s, want %s", c.last, text)
+				}
+			}
+			want[*wire.Watermark](c)
+		})
+	}
+}
+
 // barReader is a client that holds what it is sent against the rules of a bar's life
 // and the watermark.
 type barReader struct {

@@ -21,6 +21,7 @@ type barContent struct {
 	open  []openBar     // not final yet, by start
 	final orderbook.Bar // the latest by start that was sent as final or revised
 	ended bool          // there is one
+	since int64         // start of the bar that was open when the stream began; 0 if none was
 	until int64         // the watermark that was acted on
 	seq   uint64        // changes of bars noted
 	ticks uint64        // how far final bars have come, in steps
@@ -79,7 +80,7 @@ func (c *barContent) load(v *orderbook.View) {
 	}
 	c.shown, c.hasShown = v.Bars[c.key.bar], true
 	if c.shown.End > c.until {
-		c.open = append(c.open, openBar{Bar: c.shown})
+		c.open, c.since = append(c.open, openBar{Bar: c.shown}), c.shown.Start
 		return
 	}
 	c.shown = lastEmpty(c.shown, c.until)
@@ -128,7 +129,11 @@ func (c *barContent) note(_ *orderbook.View, u *orderbook.Update) {
 		// The watermark here decides, not whether the node has revised the bar: a
 		// gateway's comes later, and would make final what was there before.
 		if b.End > c.until {
-			c.change(b)
+			// The stream is whole from its first bar on. Others before that one may be
+			// open of which the view had nothing, so that none of them can become final.
+			if b.Start >= c.since {
+				c.change(b)
+			}
 			c.seq = b.Seq
 			continue
 		}
@@ -158,7 +163,7 @@ func (c *barContent) change(b *orderbook.Bar) {
 func (c *barContent) revise(b *orderbook.Bar) {
 	is := *b
 	is.Rev = max(is.Rev, 1)
-	if !c.ended || is.Start >= c.final.Start {
+	if is.Start >= c.since && (!c.ended || is.Start >= c.final.Start) {
 		// The empty ones after it were over before anybody could know of them.
 		c.final, c.ended = lastEmpty(is, c.until), true
 	}

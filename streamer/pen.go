@@ -47,8 +47,8 @@ type pen struct {
 	buf     []byte   // copies, after room for a header
 	parts   [][]byte // of the frame's payload, in buf or in a log
 	runs    []bool   // which of the parts are of a log; where the client takes compressed messages only
-	sources [][]byte // what was added of logs, copied or not; one more than spoolRuns are too many
-	private bool     // something else was added
+	sources [][]byte // what was added, copied or not, of logs and of other memory that never changes; one more than spoolRuns are too many
+	private bool     // something was put whose memory may
 	copied  bool     // the last part is a copy: it ends where buf does
 	leading bool     // the first one is: it begins where the header ends
 	size    int      // bytes of parts
@@ -211,8 +211,8 @@ func (p *pen) flush() error {
 	return err
 }
 
-// shared returns what was added, if it is nothing but of logs: others may be sent the
-// same.
+// shared returns what the frame is made of, if none of its memory changes: who is sent
+// the same memory is sent the same.
 func (p *pen) shared() [][]byte {
 	if p.private {
 		return nil

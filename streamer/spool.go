@@ -40,7 +40,8 @@ type spooled struct {
 }
 
 // hold returns the kernel's copy of a frame of the parts, to be released; nil if it is
-// to be written. The frame is made of nothing but the sources, which are of logs.
+// to be written. The frame is made of nothing but the sources, whose memory never
+// changes.
 func (s *spool) hold(parts, sources [][]byte, size int) *spooled {
 	if size < spoolSize || size > batchSize+maxHeader || len(sources) == 0 || len(sources) > spoolRuns {
 		return nil

@@ -58,8 +58,6 @@ type service struct {
 
 	// OnListen, if set, is called with the server's address once it listens.
 	onListen func(net.Addr)
-	// exitWithSources ends the service when all sources have ended.
-	exitWithSources bool
 }
 
 // source is one producer of frames.
@@ -190,7 +188,6 @@ func (s *service) run(ctx context.Context) (err error) {
 	select {
 	case <-ctx.Done():
 	case <-failed.Done():
-	case <-s.whenDone(sourcesDone):
 	}
 	s.logger.Info("stopping")
 	stopReload()
@@ -217,15 +214,6 @@ func (s *service) run(ctx context.Context) (err error) {
 
 // shutdownGrace is how long clients and requests may take to end.
 const shutdownGrace = 5 * time.Second
-
-// whenDone returns the channel that ends the service with its sources, or nil,
-// which never does.
-func (s *service) whenDone(done chan struct{}) <-chan struct{} {
-	if s.exitWithSources {
-		return done
-	}
-	return nil
-}
 
 // runSources runs all sources until ctx ends or all have ended by themselves.
 // What providers sent before the end is still taken. That we hang up is not news

@@ -16,12 +16,7 @@ import (
 // Bybit wants a ping whether or not anything is traded.
 func TestQuietMarketIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := feedtest.NewPeer(t)
-		p.REST = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"retCode":0,"result":{"list":[]}}`) }
-		c, err := bybit.New(bybit.Config{URL: "ws://peer", Category: bybit.Linear, Symbols: []string{"BTCUSDT"}, Book: true, NetDial: p.Dial})
-		if err != nil {
-			t.Fatal(err)
-		}
+		p, c := quietPeer(t)
 		feedtest.KeepsQuiet(t, p, c, `"op":"ping"`, `{"success":true,"ret_msg":"pong","op":"ping"}`)
 	})
 }
@@ -29,12 +24,7 @@ func TestQuietMarketIsKept(t *testing.T) {
 // Bybit cuts a connection that it does not hear from, however much it says itself.
 func TestPingsWhileDataComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := feedtest.NewPeer(t)
-		p.REST = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"retCode":0,"result":{"list":[]}}`) }
-		c, err := bybit.New(bybit.Config{URL: "ws://peer", Category: bybit.Linear, Symbols: []string{"BTCUSDT"}, Book: true, NetDial: p.Dial})
-		if err != nil {
-			t.Fatal(err)
-		}
+		p, c := quietPeer(t)
 		supervise(t, c, feeds.Policy{Mute: -1})
 		synctest.Wait()
 		for range 600 {
@@ -51,4 +41,15 @@ func TestPingsWhileDataComes(t *testing.T) {
 			t.Errorf("%d pings in a minute", pings)
 		}
 	})
+}
+
+// quietPeer returns a venue that says nothing of itself, and a feed of it.
+func quietPeer(t *testing.T) (*feedtest.Peer, feeds.Connector) {
+	p := feedtest.NewPeer(t)
+	p.REST = func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"retCode":0,"result":{"list":[]}}`) }
+	c, err := bybit.New(bybit.Config{URL: "ws://peer", Category: bybit.Linear, Symbols: []string{"BTCUSDT"}, Book: true, NetDial: p.Dial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, c
 }
