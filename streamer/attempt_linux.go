@@ -3,6 +3,7 @@ package streamer
 import (
 	"errors"
 	"net"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -37,15 +38,16 @@ func (a *attempt) init() { a.fn = a.do }
 func (a *attempt) ready() bool { return a.fn != nil }
 
 // write writes the parts, which the kernel may hold already, and returns how many
-// bytes were taken.
-func (a *attempt) write(raw syscall.RawConn, parts [][]byte, held *spooled) (int, error) {
+// bytes were taken, and whether they were sent from there.
+func (a *attempt) write(raw syscall.RawConn, parts [][]byte, held *spooled) (n int, sent bool, err error) {
 	a.parts, a.held, a.n, a.err = parts, held, 0, nil
-	err := raw.Write(a.fn)
+	err = raw.Write(a.fn)
+	sent = a.held != nil
 	a.parts, a.held = nil, nil
 	if err == nil {
 		err = a.err
 	}
-	return a.n, err
+	return a.n, sent, err
 }
 
 func (a *attempt) do(fd uintptr) bool {
@@ -63,15 +65,23 @@ func (a *attempt) do(fd uintptr) bool {
 }
 
 func (a *attempt) call(fd int) (int, error) {
-	switch {
-	case a.held != nil:
+	if a.held != nil {
 		var from int64
-		return unix.Sendfile(fd, a.held.file.fd, &from, batchSize+maxHeader)
-	case len(a.parts) == 1:
+		n, err := unix.Sendfile(fd, a.held.file.fd, &from, batchSize+maxHeader)
+		if !slices.ContainsFunc(noSendfile, func(no error) bool { return errors.Is(err, no) }) {
+			return n, err
+		}
+		a.held = nil
+	}
+	if len(a.parts) == 1 {
 		return syscall.Write(fd, a.parts[0])
 	}
 	return unix.Writev(fd, a.parts)
 }
+
+// noSendfile is what a kernel says, or a sandbox for it, that does not send from where
+// it holds a frame: nothing is wrong with the socket.
+var noSendfile = []error{unix.EINVAL, unix.ENOSYS, unix.EPERM, unix.EOPNOTSUPP}
 
 // readable reports whether a socket has something to read, an end included.
 func readable(fd uintptr) bool {

@@ -16,7 +16,7 @@ type attempt struct{}
 func (*attempt) init()       {}
 func (*attempt) ready() bool { return false }
 
-func (*attempt) write(syscall.RawConn, [][]byte, *spooled) (int, error) {
+func (*attempt) write(syscall.RawConn, [][]byte, *spooled) (int, bool, error) {
 	panic("streamer: no attempt here")
 }
 

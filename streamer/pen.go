@@ -318,9 +318,12 @@ func (p *pen) write(parts, sources [][]byte) error {
 	var err error
 	if c.raw != nil && p.try.ready() {
 		held := p.hub.spool.hold(parts, sources, size)
-		n, err = p.try.write(c.raw, parts, held)
+		var sent bool
+		n, sent, err = p.try.write(c.raw, parts, held)
 		if held != nil {
 			p.hub.spool.release(held)
+		}
+		if sent {
 			p.stats.shared += int64(n)
 		}
 		if err == nil && n < size {

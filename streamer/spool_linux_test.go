@@ -2,6 +2,7 @@ package streamer
 
 import (
 	"bytes"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -168,6 +169,34 @@ func TestSpoolForgetsWhatIsHeld(t *testing.T) {
 	}
 	if len(s.frames) > maxSpooled {
 		t.Errorf("%d frames are remembered", len(s.frames))
+	}
+}
+
+// TestNoSendfile: where the kernel does not send what it holds, it is written.
+func TestNoSendfile(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	conn, peer := connPair(t, l)
+	defer func() { _, _ = conn.Close(), peer.Close() }()
+	fd, err := unix.Open(t.TempDir(), unix.O_RDONLY|unix.O_CLOEXEC, 0) // none sends from a folder
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	for _, parts := range [][][]byte{{[]byte("abc")}, {[]byte("ab"), []byte("c")}} {
+		var a attempt
+		a.init()
+		n, sent, err := a.write(rawConn(conn), parts, &spooled{file: &memFile{fd}})
+		if n != 3 || sent || err != nil {
+			t.Fatalf("%d bytes, sent %v, %v", n, sent, err)
+		}
+		var got [3]byte
+		if _, err := io.ReadFull(peer, got[:]); err != nil || string(got[:]) != "abc" {
+			t.Fatalf("%q, %v", got, err)
+		}
 	}
 }
 
